@@ -1,0 +1,54 @@
+"""The command line. One module per command, imported only when it is used; one catch, at the top."""
+
+from importlib import import_module
+
+import click
+
+from kvm_action import __version__
+from kvm_action.cli.crash import guarded
+
+# command -> the line that --help shows; the module of that name holds the click command `command`
+COMMANDS = {
+    "doctor": "Look at this host: what is missing, and the command that mends it.",
+    "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
+    "plan": "Check a plan, or print its schema.",
+    "image": "The store of base images: build, import, list, inspect, remove.",
+    "reap": "Remove what dead runs left behind.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names, in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of the command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"kvm_action.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user's
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 passed, 1 the thing under test failed, 2 the plan or the usage is wrong, "
+    "3 the host or the infrastructure failed, 4 a bug of kvm-e2e, 130/143 interrupted.",
+)
+@click.version_option(__version__, prog_name="kvm-e2e")
+def root() -> None:
+    """Prove that a provisioning script really works, on a real virtual machine."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    return guarded(lambda: root.main(argv, prog_name="kvm-e2e", standalone_mode=False))

@@ -1,0 +1,36 @@
+"""Where things live on the host. One variable, KVM_E2E_HOME, moves all of it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The tool's own folder: images, and one folder a run."""
+
+    root: Path
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Home":
+        """``$KVM_E2E_HOME``, else ``$XDG_DATA_HOME/kvm-e2e``, else ``~/.local/share/kvm-e2e``."""
+        if chosen := environ.get("KVM_E2E_HOME"):
+            return cls(Path(chosen).absolute())
+        data = environ.get("XDG_DATA_HOME")
+        return cls((Path(data) if data else Path.home() / ".local/share") / "kvm-e2e")
+
+    @property
+    def images(self) -> Path:
+        """The image store."""
+        return self.root / "images"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run, with its lease; removed with it."""
+        return self.root / "runs"
+
+    @property
+    def session(self) -> Path:
+        """Runtime folder of a libvirt daemon of our own (needed by root only). Kept short: it holds sockets."""
+        return self.root / "session"

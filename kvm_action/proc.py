@@ -1,0 +1,101 @@
+"""Programs of the host. The only module that starts a process."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from shlex import join
+from typing import IO
+
+from kvm_action.errors import HostError
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A program that has ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Did it exit 0?"""
+        return self.status == 0
+
+    @property
+    def last_words(self) -> str:
+        """The last line it printed, errors first: what to quote in a message."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return lines[-1].strip() if lines else f"exit status {self.status}, nothing printed"
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: timedelta = timedelta(minutes=1),
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+) -> Completed:
+    """Run a program to its end and return what it printed, decoded with replacement characters.
+
+    The program and its children are killed when ``timeout`` passes or when we are interrupted.
+    ``environment`` is added to ours. Raises HostError when it cannot be started or takes too long; a status
+    other than 0 is for the caller to judge.
+    """
+    words = tuple(str(word) for word in argv)
+    with start(words, cwd=cwd, environment=environment, stdin=subprocess.PIPE) as process:
+        try:
+            stdout, stderr = process.communicate(
+                stdin.encode() if stdin is not None else None, timeout.total_seconds()
+            )
+        except subprocess.TimeoutExpired:
+            raise HostError(f"`{join(words)}` took longer than {timeout.total_seconds():.0f} s") from None
+        finally:
+            kill_group(process)
+    return Completed(words, process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+
+
+def start(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> "subprocess.Popen[bytes]":
+    """Start a program in a process group of its own; the caller ends it (see `kill_group`).
+
+    Raises HostError when it cannot be started.
+    """
+    words = [str(word) for word in argv]
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env={**os.environ, **environment} if environment else None,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise HostError(
+            f"cannot start `{words[0]}`: {error.strerror}",
+            hint="install it; `kvm-e2e doctor` names the package",
+        ) from error
+
+
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a program that `start` started, with all its children, if it still runs. Never raises."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
