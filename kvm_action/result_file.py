@@ -1,0 +1,112 @@
+"""result.json: a `RunResult` as JSON and back, nothing else. It knows no machine, no plan and no report.
+
+In JSON ``Failure.failure_class`` is called ``class``; dates are ISO 8601 in UTC.
+"""
+
+import json
+import os
+import re
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from kvm_action.errors import HostError, PlanError
+from kvm_action.results import SCHEMA, RunResult
+
+_SCHEMA: Final = re.compile(r"kvm-e2e/result/v(\d+)")
+_HINT: Final = "Give the result.json of a run's output folder."
+
+
+def dumps(result: RunResult) -> str:
+    """``result`` as indented JSON with a line end. Text that is no valid Unicode is replaced by question marks."""
+    document = asdict(result)
+    if failure := document["failure"]:
+        document["failure"] = {"class": failure.pop("failure_class"), **failure}
+    document = {"schema": document.pop("schema"), **document}
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_iso)
+    return text.encode("utf-8", "replace").decode() + "\n"
+
+
+def write(result: RunResult, path: Path) -> None:
+    """Write ``result`` to ``path``: whole or not at all, so that a reader never meets half a file.
+
+    Raises HostError when the host does not let us (no space, no permission).
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(dumps(result), encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise HostError(
+            f"could not write {path}: {error.strerror}", "Make room or choose another --out."
+        ) from error
+
+
+def read(path: Path) -> RunResult:
+    """The result in ``path``. Raises PlanError when it cannot be read, is none, is damaged, or newer than us."""
+    try:
+        return loads(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise PlanError(f"could not read {path}: {error.strerror}", _HINT) from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path} is not a result: it is not text (UTF-8)", _HINT) from error
+
+
+def loads(text: str, source: str = "result") -> RunResult:
+    """The result in ``text``; ``source`` names it in errors (PlanError). Keys we do not know are left out."""
+    document = _document(text, source)
+    failure = document.get("failure")
+    if isinstance(failure, dict) and "class" in failure:
+        document["failure"] = {**failure, "failure_class": failure["class"]}
+    try:
+        return _adapter().validate_python(document)
+    except ValidationError as error:
+        raise PlanError(
+            f"{source} is damaged: {_first(error)}", "Run the plan again, or leave this result out."
+        ) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[RunResult]:
+    return TypeAdapter(RunResult)
+
+
+def _document(text: str, source: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{source} is not a result: it is not JSON ({error})", _HINT) from error
+    if not isinstance(document, dict):
+        raise PlanError(f"{source} is not a result: it is not a JSON object", _HINT)
+    _known_schema(document.get("schema"), source)
+    return document
+
+
+def _known_schema(schema: object, source: str) -> None:
+    match = _SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
+    if not match:
+        raise PlanError(f'{source} is not a result of kvm-e2e: its "schema" is not {SCHEMA}', _HINT)
+    if schema != SCHEMA:
+        raise PlanError(
+            f"{source} was written by another version of kvm-e2e: schema {schema}; this one reads {SCHEMA}",
+            "Update kvm-e2e to the version that wrote it.",
+        )
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}"
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(f"no JSON for {type(value).__name__}")
