@@ -1,0 +1,170 @@
+"""What a serial console says of a boot: milestones, the stage it is in, and why it sticks.
+
+Pure: fed with bytes and a time, asked for values. Knows nothing of libvirt or of clocks.
+"""
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+LINE_LIMIT: Final = 4096
+"""Bytes of a line that are looked at; a guest may print without ever ending a line."""
+
+TAIL_LINES: Final = 60
+
+
+class Stage(StrEnum):
+    """How far a boot came, in order."""
+
+    NOTHING = "before the firmware"
+    FIRMWARE = "firmware"
+    BOOTLOADER = "boot loader"
+    KERNEL = "kernel"
+    INITRD = "initramfs"
+    USERSPACE = "userspace"
+    CLOUD_INIT = "cloud-init"
+    LOGIN = "login prompt"
+
+
+_STAGE_SIGNS: Final = (
+    (Stage.FIRMWARE, re.compile(r"SeaBIOS|iPXE|BdsDxe|UEFI")),
+    (Stage.BOOTLOADER, re.compile(r"Booting from|GRUB|Booting `|BdsDxe: starting")),
+    (Stage.KERNEL, re.compile(r"Linux version \d|Decompressing Linux|^\[ +0\.0")),
+    (Stage.INITRD, re.compile(r"Loading, please wait|Begin: |Running in initrd|\(initramfs\)")),
+    (
+        Stage.USERSPACE,
+        re.compile(r"systemd\[1\]|systemd \d+.* running in system mode|Welcome to |Starting init: "),
+    ),
+    (Stage.CLOUD_INIT, re.compile(r"[Cc]loud-init.*(v\.|running|stage)|ci-info:|cloud-init\[\d+\]:")),
+    (Stage.LOGIN, re.compile(r" login: ?$")),
+)
+_ORDER: Final = list(Stage)
+
+_MILESTONE_SIGNS: Final = {
+    "firmware": re.compile(r"SeaBIOS|BdsDxe"),
+    "kernel": re.compile(r"Linux version \d"),
+    "userspace": re.compile(r"systemd\[1\]|Welcome to |systemd \d+.* running in system mode"),
+    "network": re.compile(r"Reached target .*[Nn]etwork\.target|Reached target .*Network\b|ci-info: .*True"),
+}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A likely cause, and what to do about it. ``fatal``: waiting longer is of no use."""
+
+    cause: str
+    hint: str
+    fatal: bool
+
+
+_DISK_HINT: Final = "look at the image with `kvm-e2e image inspect`, or build it again with `kvm-e2e image build`"
+_SIGNS_OF_TROUBLE: Final = (
+    (
+        r"No bootable device|not a bootable disk|Boot failed",
+        Diagnosis("the image's disk has no boot loader that this firmware finds", _DISK_HINT, True),
+    ),
+    (
+        r"grub rescue>|error: .*(unknown filesystem|no such device|file .* not found)",
+        Diagnosis("the boot loader cannot find its files or the kernel", _DISK_HINT, True),
+    ),
+    (
+        r"Kernel panic - not syncing: VFS: Unable to mount root|Cannot open root device",
+        Diagnosis("the kernel cannot mount its root file system", _DISK_HINT, True),
+    ),
+    (
+        r"Kernel panic - not syncing: (?P<why>.*)",
+        Diagnosis("the guest's kernel panicked", "the console's last lines show where", True),
+    ),
+    (
+        r"Gave up waiting for (root|suspend/resume)|ALERT! .* does not exist|\(initramfs\) ?$",
+        Diagnosis("the initramfs does not find the root disk", "it may lack the virtio_blk driver", True),
+    ),
+    (
+        r"emergency mode|Give root password for maintenance|Press Enter for maintenance",
+        Diagnosis(
+            "systemd gave up and stands in emergency mode", "look for [FAILED] units in the console's lines", True
+        ),
+    ),
+    (
+        r"Out of memory: Killed process|Memory cgroup out of memory",
+        Diagnosis("the guest ran out of memory", "give it more: machine.memory in the plan", False),
+    ),
+    (
+        r"No space left on device",
+        Diagnosis("the guest's disk is full", "give it more: machine.disk in the plan", False),
+    ),
+    (
+        r"DataSourceNone|No instance datasource|Used fallback datasource",
+        Diagnosis("cloud-init found no seed", "the image's datasource_list must contain NoCloud", False),
+    ),
+)
+_TROUBLE: Final = tuple((re.compile(pattern), diagnosis) for pattern, diagnosis in _SIGNS_OF_TROUBLE)
+
+_ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)|[\x00-\x08\x0b-\x1f\x7f]"
+)
+
+
+class BootLog:
+    """Reads a console as it comes. Memory is bounded however much the guest prints."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self.milestones: dict[str, float] = {}
+        self.stage = Stage.NOTHING
+        self.diagnosis: Diagnosis | None = None
+        self.boots = 0
+        """How often a kernel has started: more than one is a reboot."""
+        self.last_growth = 0.0
+        """When the console last said something."""
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._open = b""
+
+    def feed(self, data: bytes, at: float) -> list[str]:
+        """Take in what arrived ``at`` seconds after the start; returns the names of new milestones."""
+        self.last_growth = at
+        *lines, rest = (self._open + data).split(b"\n")
+        self._open = rest[-LINE_LIMIT:]
+        reached = [name for line in lines for name in self._read(plain(line), at)]
+        if rest:
+            reached += self._look(plain(self._open), at)
+        return reached
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines, without terminal escapes; the last one may be unfinished."""
+        unfinished = plain(self._open)
+        return (*self._tail, unfinished) if unfinished else tuple(self._tail)
+
+    def _read(self, line: str, at: float) -> list[str]:
+        if line:
+            self._tail.append(line)
+        if "Linux version " in line:
+            self.boots += 1
+        return self._look(line, at)
+
+    def _look(self, line: str, at: float) -> list[str]:
+        for stage, sign in _STAGE_SIGNS:
+            if _ORDER.index(stage) > _ORDER.index(self.stage) and sign.search(line):
+                self.stage = stage
+        if self.diagnosis is None or not self.diagnosis.fatal:
+            self.diagnosis = diagnose(line) or self.diagnosis
+        new = [n for n, sign in _MILESTONE_SIGNS.items() if n not in self.milestones and sign.search(line)]
+        self.milestones |= dict.fromkeys(new, round(at, 3))
+        return new
+
+
+def diagnose(line: str) -> Diagnosis | None:
+    """A known trouble that this console line is a sign of."""
+    for sign, diagnosis in _TROUBLE:
+        if match := sign.search(line):
+            why = match.groupdict().get("why")
+            return Diagnosis(f"{diagnosis.cause}: {why}", diagnosis.hint, diagnosis.fatal) if why else diagnosis
+    return None
+
+
+def plain(line: bytes) -> str:
+    """A console line as text: decoded, cut, without escapes and control characters."""
+    return _ESCAPES.sub("", line[-LINE_LIMIT:].decode(errors="replace")).rstrip()

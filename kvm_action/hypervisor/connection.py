@@ -1,0 +1,154 @@
+"""The connection to libvirt: which daemon, how to get it running, and libvirt's errors in our words.
+
+Ordinary users get their own session daemon, which libvirt starts by itself. For root, libvirt takes
+``qemu:///session`` to be the system daemon (`remoteGetURIDaemonInfo` asks for ``geteuid() > 0``), so that
+root is given an unprivileged daemon of our own in a user namespace: the same mode for everyone.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+import libvirt
+from filelock import FileLock
+
+from kvm_action import proc
+from kvm_action.errors import HostError
+from kvm_action.wait import Deadline, until
+
+ROOT_RUNTIME: Final = Path("/run/kvm-e2e")
+"""Where root's daemon lives. Short, since sockets below it must stay within 107 bytes."""
+
+DAEMON_START: Final = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An open connection. ``raw`` is libvirt's own object and stays within this package."""
+
+    raw: libvirt.virConnect
+    uri: str
+    log_folder: Path | None
+    """Where the daemon writes one log per domain (QEMU's own words); None when we may not read it."""
+
+    @property
+    def is_system(self) -> bool:
+        """Does a privileged daemon answer, so that QEMU runs as another user than we do?"""
+        return "/system" in self.uri
+
+
+def default_uri(environ: Mapping[str, str] = os.environ) -> str:
+    """``$LIBVIRT_DEFAULT_URI``, else the session daemon of this user."""
+    if chosen := environ.get("LIBVIRT_DEFAULT_URI"):
+        return chosen
+    if os.geteuid() == 0:
+        return f"qemu+unix:///session?socket={ROOT_RUNTIME}/libvirt/libvirt-sock"
+    return "qemu:///session"
+
+
+@contextmanager
+def open_connection(uri: str | None = None, environ: Mapping[str, str] = os.environ) -> Iterator[Connection]:
+    """Connect, starting the user's daemon if need be. Raises HostError when libvirt cannot be reached."""
+    uri = uri or default_uri(environ)
+    start_event_loop()
+    raw = _open_for_root(uri) if str(ROOT_RUNTIME) in uri else _open(uri)
+    try:
+        raw.setKeepAlive(5, 3)
+        yield Connection(raw, uri, log_folder(uri, environ))
+    finally:
+        raw.close()
+
+
+def log_folder(uri: str, environ: Mapping[str, str]) -> Path | None:
+    """The daemon's folder of domain logs, for the session daemons whose files are ours."""
+    if str(ROOT_RUNTIME) in uri:
+        return ROOT_RUNTIME / "cache/libvirt/qemu/log"
+    if uri == "qemu:///session":
+        caches = environ.get("XDG_CACHE_HOME")
+        return (Path(caches) if caches else Path.home() / ".cache") / "libvirt/qemu/log"
+    return None
+
+
+@cache
+def start_event_loop() -> None:
+    """Run libvirt's event loop in a daemon thread, once per process: it must exist before any connection."""
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)  # errors are raised; stderr is the user's
+    libvirt.virEventRegisterDefaultImpl()
+
+    def turn() -> None:
+        while libvirt.virEventRunDefaultImpl() == 0:
+            pass
+
+    Thread(target=turn, name="libvirt-events", daemon=True).start()
+
+
+def _open(uri: str) -> libvirt.virConnect:
+    try:
+        return libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        raise HostError(
+            f"libvirt does not answer at {uri}: {first_sentence(error)}", _connect_hint(uri, error)
+        ) from error
+
+
+def _connect_hint(uri: str, error: libvirt.libvirtError) -> str:
+    text = str(error)
+    if "ermission denied" in text or "authentication" in text:
+        return "join the group of libvirt: sudo usermod -aG libvirt $USER, then log in again"
+    if "/system" in uri:
+        return "start the daemon: sudo systemctl enable --now libvirtd"
+    if "No such file" in text or "Failed to find" in text or "Cannot find" in text:
+        return "install libvirt: sudo apt-get install libvirt-daemon-system libvirt-clients"
+    return "`kvm-e2e doctor` looks into it"
+
+
+def _open_for_root(uri: str) -> libvirt.virConnect:
+    """Root's own session daemon: the running one, or a new one. A lock keeps two runs from starting two."""
+    ROOT_RUNTIME.mkdir(mode=0o700, exist_ok=True)
+    with FileLock(ROOT_RUNTIME / "start.lock"):
+        try:
+            return libvirt.open(uri)
+        except libvirt.libvirtError:
+            _start_root_daemon()
+        if found := until(lambda: _try_open(uri), Deadline(DAEMON_START), every=0.05):
+            return found
+        raise HostError(
+            f"the libvirt daemon for root did not answer within {DAEMON_START.total_seconds():.0f} s",
+            f"its words are in {ROOT_RUNTIME / 'cache/libvirt/libvirtd.log'}",
+        )
+
+
+def _try_open(uri: str) -> libvirt.virConnect | None:
+    try:
+        return libvirt.open(uri)
+    except libvirt.libvirtError:
+        return None
+
+
+def _start_root_daemon() -> None:
+    folders = {
+        "XDG_RUNTIME_DIR": ROOT_RUNTIME,
+        "XDG_CONFIG_HOME": ROOT_RUNTIME / "config",
+        "XDG_CACHE_HOME": ROOT_RUNTIME / "cache",
+        "XDG_DATA_HOME": ROOT_RUNTIME / "data",
+    }
+    # An Actions runner kills at the end of its job whatever carries this name; other jobs may use the daemon.
+    environment = {name: str(folder) for name, folder in folders.items()} | {"RUNNER_TRACKING_ID": ""}
+    mapped = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    started = proc.run([*mapped, "libvirtd", "--daemon", "--timeout", "60"], environment=environment)
+    if not started.ok:
+        raise HostError(
+            f"the libvirt daemon for root did not start: {started.last_words}",
+            "root needs user namespaces (`unshare --user true` must work); or run as an ordinary user",
+        )
+
+
+def first_sentence(error: libvirt.libvirtError) -> str:
+    """libvirt's message without its trailing lines."""
+    return (error.get_error_message() or str(error)).strip().splitlines()[0]

@@ -1,0 +1,251 @@
+"""A running domain: started transient and tied to our connection, watched by events, ended for certain."""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+import libvirt
+import libvirt_qemu
+from PIL import Image
+
+from kvm_action.errors import BootError, HostError, NetworkError
+from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.hypervisor.domain_xml import NIC
+from kvm_action.wait import Deadline, until
+
+OnConsole = Callable[[bytes], None]
+
+_FORWARD: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(?P<host>\S+)\s+(?P<port>\d+)\s+\S+\s+22\b")
+_ALREADY_GONE: Final = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
+
+
+class Domain:
+    """A domain that runs. Made by `launched`; thread-safe, as libvirt is."""
+
+    def __init__(self, raw: libvirt.virDomain, connection: Connection) -> None:
+        """Wrap a domain; nothing is started here."""
+        self._raw = raw
+        self._connection = connection
+        self.name: str = raw.name()
+        self.changed = Event()
+        """Set at each lifecycle event, for those who wait."""
+        self.end = ""
+        """Why the domain does not run any more, in libvirt's words; empty while it does."""
+
+    def resume(self) -> None:
+        """Let the processors run."""
+        self._raw.resume()
+
+    def xml(self) -> str:
+        """The domain's live XML."""
+        return str(self._raw.XMLDesc())
+
+    def forward_ssh(self) -> int:
+        """Forward a free loopback port to the guest's port 22; returns it.
+
+        The port is chosen by the host's kernel as QEMU binds it, so that two machines never fight for one.
+        """
+        answer = self._monitor(f"hostfwd_add hostua-{NIC} tcp:127.0.0.1:0-:22")
+        if match := _FORWARD.search(self._monitor("info usernet")):
+            return int(match["port"])
+        raise NetworkError(
+            f"QEMU did not forward a port to the guest's SSH: {answer.strip() or 'no reason given'}"
+        )
+
+    def leased_address(self) -> str | None:
+        """The guest's IPv4 address by the DHCP leases of its libvirt network, None while it has none."""
+        with suppress(libvirt.libvirtError):
+            for card in self._raw.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE).values():
+                for address in card["addrs"] or ():
+                    if address["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4:
+                        return str(address["addr"])
+        return None
+
+    def agent(self, command: str, timeout: timedelta) -> str | None:
+        """Send a JSON command to the guest agent; its JSON answer, None when it does not answer in time."""
+        seconds = max(1, round(timeout.total_seconds()))
+        try:
+            return str(libvirt_qemu.qemuAgentCommand(self._raw, command, seconds, 0))
+        except libvirt.libvirtError:
+            return None
+
+    def screenshot(self, path: Path) -> None:
+        """Save the machine's screen as PNG. Raises HostError when there is none to be had."""
+        stream = self._connection.raw.newStream()
+        picture = io.BytesIO()
+        try:
+            self._raw.screenshot(stream, 0)
+            stream.recvAll(lambda _stream, data, sink: sink.write(data), picture)
+            stream.finish()
+        except libvirt.libvirtError as error:
+            raise HostError(f"no screenshot of {self.name}: {first_sentence(error)}") from error
+        with Image.open(picture) as image:
+            image.save(path, "PNG")
+
+    def memory_peak(self) -> int | None:
+        """Bytes of host memory that QEMU has now, None when unknown."""
+        with suppress(libvirt.libvirtError):
+            return int(self._raw.memoryStats().get("rss", 0)) * 1024 or None
+        return None
+
+    def last_words(self) -> tuple[str, ...]:
+        """What QEMU itself printed since its start, where we may read it."""
+        log = self._log()
+        if log is None or not log.exists():
+            return ()
+        lines = log.read_text(errors="replace").splitlines()
+        spoken = [
+            line
+            for line in lines
+            if not re.match(r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-", line)
+        ]
+        return tuple(spoken[-20:])
+
+    def destroy(self) -> None:
+        """End the domain and remove QEMU's log of it. Not an error when it is gone already."""
+        try:
+            self._raw.destroy()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in _ALREADY_GONE:
+                raise HostError(f"cannot destroy {self.name}: {first_sentence(error)}") from error
+        if log := self._log():
+            log.unlink(missing_ok=True)
+
+    def _log(self) -> Path | None:
+        folder = self._connection.log_folder
+        return folder / f"{self.name}.log" if folder else None
+
+    def _monitor(self, command: str) -> str:
+        return str(
+            libvirt_qemu.qemuMonitorCommand(self._raw, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+        )
+
+
+@contextmanager
+def launched(connection: Connection, xml: str, on_console: OnConsole) -> Iterator[Domain]:
+    """Start a transient domain, paused, whose console is read from its first byte; destroyed at the end.
+
+    libvirt destroys it as well when our connection ends, whatever happened to us. Raises HostError when
+    libvirt or QEMU refuse it.
+    """
+    flags = libvirt.VIR_DOMAIN_START_AUTODESTROY | libvirt.VIR_DOMAIN_START_PAUSED
+    try:
+        raw = connection.raw.createXML(xml, flags)
+    except libvirt.libvirtError as error:
+        raise HostError(
+            f"libvirt cannot start the machine: {first_sentence(error)}", _start_hint(error)
+        ) from error
+    domain = Domain(raw, connection)
+    with (
+        watching(connection, domain, raw),
+        ended_for_certain(domain),
+        reading_console(connection, raw, on_console),
+    ):
+        yield domain
+
+
+@contextmanager
+def ended_for_certain(domain: Domain) -> Iterator[None]:
+    """Destroy the domain at the end of the context."""
+    try:
+        yield
+    finally:
+        domain.destroy()
+
+
+def _start_hint(error: libvirt.libvirtError) -> str:
+    text = str(error)
+    if "Permission denied" in text:
+        return (
+            "QEMU runs as another user and cannot reach the files: set KVM_E2E_HOME to a folder that it may enter"
+        )
+    if "ould not access KVM" in text or "kvm" in text.lower():
+        return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
+    if "annot allocate memory" in text or "annot set up guest memory" in text:
+        return "the host is short of memory: lower machine.memory in the plan"
+    if "etwork not found" in text or ("network" in text and "not active" in text):
+        return "start the network: sudo virsh net-start default"
+    return "`kvm-e2e doctor` looks into the host"
+
+
+@contextmanager
+def watching(connection: Connection, domain: Domain, raw: libvirt.virDomain) -> Iterator[None]:
+    """Note in ``domain.end`` how the domain stops or is paused by itself."""
+
+    def on_lifecycle(_conn: object, _dom: object, event: int, detail: int, _opaque: object) -> None:
+        if event in _ENDS and not (event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED and detail not in _BAD_SUSPENDS):
+            domain.end = domain.end or _ENDS[event].get(detail, "it stopped")
+        domain.changed.set()
+
+    def on_io_error(
+        _conn: object, _dom: object, path: str, _alias: str, _action: int, reason: str, _o: object
+    ) -> None:
+        if reason == "enospc":
+            domain.end = "the host's disk is full"
+        else:
+            domain.end = domain.end or f"an I/O error on {Path(path).name} ({reason or 'no reason given'})"
+        domain.changed.set()
+
+    register = connection.raw.domainEventRegisterAny
+    ids = [
+        register(raw, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle, None),
+        register(raw, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, on_io_error, None),
+    ]
+    try:
+        yield
+    finally:
+        for callback in ids:
+            with suppress(libvirt.libvirtError):
+                connection.raw.domainEventDeregisterAny(callback)
+
+
+_BAD_SUSPENDS: Final = {
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_IOERROR: "paused after an I/O error",
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG: "paused by its watchdog",
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR: "paused by an error of libvirt",
+}
+_ENDS: Final[dict[int, dict[int, str]]] = {
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: _BAD_SUSPENDS,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED: {
+        libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: "the guest shut itself down",
+        libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: "somebody destroyed it",
+        libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: "the guest crashed",
+        libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: "QEMU died",
+    },
+    libvirt.VIR_DOMAIN_EVENT_CRASHED: {libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED: "the guest panicked"},
+}
+
+
+@contextmanager
+def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: OnConsole) -> Iterator[None]:
+    """Hand everything the serial console prints to ``on_console``, in a thread, until the end."""
+    stream = connection.raw.newStream()
+    try:
+        raw.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+    except libvirt.libvirtError as error:
+        raise BootError(f"no console of {raw.name()}: {first_sentence(error)}") from error
+
+    def read() -> None:
+        with suppress(libvirt.libvirtError):
+            while data := stream.recv(1 << 16):
+                on_console(data)
+
+    thread = Thread(target=read, name="console", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        # The domain is still there: ending the stream wakes the reader.
+        with suppress(libvirt.libvirtError):
+            stream.abort()
+        thread.join(2)
+
+
+def wait_for_end(domain: Domain, deadline: Deadline) -> bool:
+    """Wait until the domain does not run any more."""
+    return until(lambda: bool(domain.end), deadline, woken_by=domain.changed) or False

@@ -1,0 +1,41 @@
+"""The XML of a domain as a pure function of a frozen value."""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from kvm_action.templating import render
+
+LEASE_NAMESPACE: Final = "https://kvm-e2e.dev/lease/1"
+NIC: Final = "nic0"
+USER_NETWORK: Final = "user"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainSpec:
+    """One machine. ``memory`` in bytes; ``network`` is ``user`` or the name of a libvirt network."""
+
+    name: str
+    uuid: UUID
+    lease: str
+    memory: int
+    cpus: int
+    cpu: str
+    accel: str
+    firmware: str
+    overlay: Path
+    seed: Path
+    network: str
+    mac: str
+
+
+def domain_xml(spec: DomainSpec) -> str:
+    """The domain, with as few devices as a server has: each one costs time in firmware and kernel."""
+    return render("domain.xml.j2", spec=spec, lease_namespace=LEASE_NAMESPACE, nic=NIC)
+
+
+def random_mac() -> str:
+    """A random address in QEMU's range 52:54:00."""
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))

@@ -1,0 +1,81 @@
+"""Leases: who owes a machine or a folder, and whether that owner still lives.
+
+A lease names its owner by pid, start time and boot id, so that a reused pid is never taken for the owner.
+The same text stands in the run's folder and in the domain's metadata.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+FILE_NAME: Final = "lease.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """What a machine owes to the run that made it. ``owner_started`` is in clock ticks after the boot."""
+
+    run: str
+    folder: str
+    owner_pid: int
+    owner_started: int
+    boot_id: str
+    repository: str = ""
+    job: str = ""
+    kept_until: datetime | None = None
+    """Set for a machine that was kept on purpose: it then outlives its owner until that moment (UTC)."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Does the owner still run, or is the machine kept and its time not over?"""
+        if self.kept_until is not None:
+            return datetime.now(UTC) < self.kept_until
+        return self.boot_id == boot_id() and started(self.owner_pid) == self.owner_started
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        values = asdict(self)
+        values["kept_until"] = self.kept_until.isoformat() if self.kept_until else None
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Lease":
+        """The lease in ``text``. Raises ValueError when it is none of ours."""
+        try:
+            values = json.loads(text)
+            until = values.pop("kept_until")
+            return cls(**values, kept_until=datetime.fromisoformat(until) if until else None)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a lease: {text[:80]!r}") from error
+
+
+def lease_for(run: str, folder: Path, environ: Mapping[str, str] = os.environ) -> Lease:
+    """A lease that this process holds."""
+    return Lease(
+        run=run,
+        folder=str(folder),
+        owner_pid=os.getpid(),
+        owner_started=started(os.getpid()),
+        boot_id=boot_id(),
+        repository=environ.get("GITHUB_REPOSITORY", ""),
+        job=environ.get("GITHUB_JOB", ""),
+    )
+
+
+def boot_id() -> str:
+    """What identifies this boot of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def started(pid: int) -> int:
+    """When ``pid`` started, in clock ticks after the boot (proc(5), field 22); -1 when it does not run."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+    state, *rest = text.rpartition(")")[2].split()
+    return -1 if state == "Z" else int(rest[18])

@@ -1,0 +1,94 @@
+"""The NoCloud seed: what cloud-init is told at the first boot, as an ISO 9660 volume (by pycdlib).
+
+https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
+"""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pycdlib
+from ruamel.yaml import YAML
+
+VOLUME: Final = "cidata"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedSpec:
+    """One machine's identity. Keys in OpenSSH format; ``password`` plain, empty for none."""
+
+    instance_id: str
+    hostname: str
+    mac: str
+    user: str
+    sudo: bool
+    authorized_key: str
+    host_key_private: str = field(repr=False)
+    host_key_public: str
+    password: str = field(default="", repr=False)
+
+
+def documents(spec: SeedSpec) -> dict[str, str]:
+    """The seed's files by name."""
+    return {
+        "meta-data": _yaml({"instance-id": spec.instance_id, "local-hostname": spec.hostname}),
+        "user-data": "#cloud-config\n" + _yaml(_user_data(spec)),
+        "network-config": _yaml(_network(spec.mac)),
+    }
+
+
+def volume(files: dict[str, str]) -> bytes:
+    """An ISO 9660 image labelled ``cidata`` with ``files`` in its root, under their real (Rock Ridge) names."""
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=VOLUME)
+    for number, (name, text) in enumerate(sorted(files.items())):
+        data = text.encode()
+        iso.add_fp(io.BytesIO(data), len(data), f"/FILE{number}.;1", rr_name=name, joliet_path=f"/{name}")
+    out = io.BytesIO()
+    iso.write_fp(out)
+    iso.close()
+    return out.getvalue()
+
+
+def write(spec: SeedSpec, path: Path) -> int:
+    """Write the seed to ``path``, readable by its owner only, since it holds a private key; returns its bytes."""
+    data = volume(documents(spec))
+    path.touch(mode=0o600)
+    path.write_bytes(data)
+    return len(data)
+
+
+def _user_data(spec: SeedSpec) -> dict[str, object]:
+    user: dict[str, object] = {
+        "name": spec.user,
+        "shell": "/bin/bash",
+        "ssh_authorized_keys": [spec.authorized_key],
+        "lock_passwd": not spec.password,
+    }
+    if spec.sudo:
+        user["sudo"] = "ALL=(ALL) NOPASSWD:ALL"
+    if spec.password:
+        user["plain_text_passwd"] = spec.password
+    return {
+        "users": [user],
+        "ssh_pwauth": bool(spec.password),
+        "disable_root": True,
+        "ssh_deletekeys": True,
+        "ssh_genkeytypes": [],
+        "ssh_keys": {"ed25519_private": spec.host_key_private, "ed25519_public": spec.host_key_public},
+        "manage_etc_hosts": True,
+    }
+
+
+def _network(mac: str) -> dict[str, object]:
+    card = {"match": {"macaddress": mac}, "dhcp4": True, "dhcp6": False, "optional": True}
+    return {"version": 2, "ethernets": {"nic0": card}}
+
+
+def _yaml(value: object) -> str:
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    out = io.StringIO()
+    yaml.dump(value, out)
+    return out.getvalue()
