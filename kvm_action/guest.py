@@ -1,12 +1,13 @@
 """The seam between machines and everything that looks at them: protocols only, no code that acts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from kvm_action.errors import E2EError
 from kvm_action.events import Stream
 from kvm_action.results import (
     AccelInfo,
@@ -62,6 +63,22 @@ class Tree:
     exclude: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Received:
+    """What was copied out of a guest (links included), and a sentence for each thing that was left out."""
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """How many paths."""
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Path]:
+        """The paths."""
+        return iter(self.paths)
+
+
 class Guest(Protocol):
     """A running machine, as a checker or a step sees it."""
 
@@ -85,7 +102,7 @@ class Guest(Protocol):
     def put(self, tree: Tree, timeout: timedelta) -> int:
         """Copy a tree into the guest, modes and links kept; returns the bytes sent."""
 
-    def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Sequence[Path]:
+    def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:
         """Copy what matches an absolute glob pattern out of the guest, safely, up to a limit."""
 
     def ssh_access(self) -> SshAccess | None:
@@ -134,11 +151,23 @@ class Machine(Protocol):
     def connect(self) -> Guest:
         """`ssh`: an authenticated session, first-boot set-up finished."""
 
-    def snapshot(self, name: str) -> SnapshotInfo:
+    def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:
         """Take a snapshot; raises Skipped where this host cannot."""
+
+    def assert_reachable(self) -> None:
+        """After the script: can the machine still be logged in to? Raises ProvisionError if not."""
+
+    def explain(self, error: E2EError) -> E2EError:
+        """What a broken session really means, if the machine knows more than the one who noticed it."""
 
     def collect_evidence(self, into: Path, *, quickly: bool) -> str:
         """Save what helps to understand a failure; ``quickly``: within two seconds, we are being killed."""
+
+    def console_tail(self) -> tuple[str, ...]:
+        """The console's last lines, for a failure that is not the script's."""
+
+    def stage(self) -> str:
+        """How far the boot came; empty where there is none."""
 
     def facts(self) -> MachineFacts:
         """What is known by now."""
@@ -150,7 +179,9 @@ class Machine(Protocol):
 class Backend(Protocol):
     """A way to make machines."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As in `--backend`."""
 
     def machine(self) -> AbstractContextManager[Machine]:
         """A machine that does not exist yet; leaving the context removes all of it."""

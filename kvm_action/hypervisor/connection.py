@@ -38,9 +38,24 @@ class Connection:
     """Where the daemon writes one log per domain (QEMU's own words); None when we may not read it."""
 
     @property
+    def libvirt_version(self) -> str:
+        """``libvirt 9.0.0``."""
+        return f"libvirt {_dotted(self.raw.getLibVersion())}"
+
+    @property
+    def hypervisor_version(self) -> str:
+        """``QEMU 7.2.22``."""
+        return f"{self.raw.getType()} {_dotted(self.raw.getVersion())}"
+
+    @property
     def is_system(self) -> bool:
         """Does a privileged daemon answer, so that QEMU runs as another user than we do?"""
         return "/system" in self.uri
+
+
+def _dotted(number: int) -> str:
+    """libvirt's 1000000 * major + 1000 * minor + release."""
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
 
 
 def default_uri(environ: Mapping[str, str] = os.environ) -> str:

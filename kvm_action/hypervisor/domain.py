@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
+from xml.sax.saxutils import escape
 
 import libvirt
 import libvirt_qemu
@@ -15,7 +16,7 @@ from PIL import Image
 
 from kvm_action.errors import BootError, HostError, NetworkError
 from kvm_action.hypervisor.connection import Connection, first_sentence
-from kvm_action.hypervisor.domain_xml import NIC
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
 from kvm_action.wait import Deadline, until
 
 OnConsole = Callable[[bytes], None]
@@ -34,6 +35,7 @@ class Domain:
         self.name: str = raw.name()
         self.changed = Event()
         """Set at each lifecycle event, for those who wait."""
+        self.kept = False
         self.end = ""
         """Why the domain does not run any more, in libvirt's words; empty while it does."""
 
@@ -106,6 +108,16 @@ class Domain:
         ]
         return tuple(spoken[-20:])
 
+    def create_snapshot(self, xml: str) -> None:
+        """Take the snapshot that ``xml`` describes; libvirt's own error says why it cannot."""
+        self._raw.snapshotCreateXML(xml)
+
+    def keep(self, lease: str) -> None:
+        """Let the domain outlive the context it was launched in, under another lease."""
+        element = f"<lease>{escape(lease)}</lease>"
+        self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        self.kept = True
+
     def destroy(self) -> None:
         """End the domain and remove QEMU's log of it. Not an error when it is gone already."""
         try:
@@ -127,13 +139,17 @@ class Domain:
 
 
 @contextmanager
-def launched(connection: Connection, xml: str, on_console: OnConsole) -> Iterator[Domain]:
+def launched(
+    connection: Connection, xml: str, on_console: OnConsole, *, may_outlive_us: bool = False
+) -> Iterator[Domain]:
     """Start a transient domain, paused, whose console is read from its first byte; destroyed at the end.
 
-    libvirt destroys it as well when our connection ends, whatever happened to us. Raises HostError when
-    libvirt or QEMU refuse it.
+    libvirt destroys it as well when our connection ends, whatever happened to us, unless it may be kept: then
+    only its lease speaks for it. Raises HostError when libvirt or QEMU refuse it.
     """
-    flags = libvirt.VIR_DOMAIN_START_AUTODESTROY | libvirt.VIR_DOMAIN_START_PAUSED
+    flags = libvirt.VIR_DOMAIN_START_PAUSED
+    if not may_outlive_us:
+        flags |= libvirt.VIR_DOMAIN_START_AUTODESTROY
     try:
         raw = connection.raw.createXML(xml, flags)
     except libvirt.libvirtError as error:
@@ -151,11 +167,12 @@ def launched(connection: Connection, xml: str, on_console: OnConsole) -> Iterato
 
 @contextmanager
 def ended_for_certain(domain: Domain) -> Iterator[None]:
-    """Destroy the domain at the end of the context."""
+    """Destroy the domain at the end of the context, unless it was told to stay."""
     try:
         yield
     finally:
-        domain.destroy()
+        if not domain.kept:
+            domain.destroy()
 
 
 def _start_hint(error: libvirt.libvirtError) -> str:

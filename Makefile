@@ -1,0 +1,62 @@
+# The commands of this repository. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3 /usr/bin/python3.13 /usr/bin/python3.11) python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+IMAGE  ?= debian-13
+PLAN   ?= examples/hello/plan.yml
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup test test-unit test-e2e-kvm check-kvm-prerequisites image lint format bench clean
+
+help: ## list the commands
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
+
+setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
+
+.PHONY: .host .host-tests
+.host:
+	@tools/host-packages run
+
+.host-tests:
+	@tools/host-packages run test
+
+$(STAMP): pyproject.toml tools/host-packages | .host
+	@echo "making the Python environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+image: setup ## build the base image if the store has none (IMAGE=debian-13)
+	@$(BIN)/kvm-e2e image build $(IMAGE)
+
+test-e2e-kvm: setup image ## boot a real machine, run examples/hello through all steps, show the report
+	@$(BIN)/kvm-e2e run $(PLAN) --image $(IMAGE)
+
+check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)
+	@$(BIN)/kvm-e2e doctor
+
+test: .host-tests setup lint ## the whole test suite, real machines included
+	$(PYTEST) tests
+
+test-unit: setup ## the tests that need no machine (seconds)
+	$(PYTEST) tests/unit tests/test_architecture.py
+
+lint: setup ## ruff, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup image ## measure, and print the table of ratios
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment, caches and results; images and machines stay
+	rm -rf $(VENV) build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

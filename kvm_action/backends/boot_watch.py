@@ -1,0 +1,123 @@
+"""Watching one boot: the console kept in a file, its milestones told, and when to stop waiting."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import IO, Final
+
+from kvm_action.boot import BootLog
+from kvm_action.errors import BootError
+from kvm_action.events import MilestoneReached, Sink
+from kvm_action.wait import Clock, Deadline
+
+FILE_LIMIT: Final = 16 << 20
+"""Bytes of console that are kept; a guest may print for ever."""
+
+EVIDENCE_LINES: Final = 20
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a boot may take in all, and how long its console may stand still."""
+
+    total: timedelta
+    silence: timedelta
+
+
+PATIENCE: Final = {
+    "kvm": Patience(timedelta(minutes=3), timedelta(seconds=45)),
+    "tcg": Patience(timedelta(minutes=10), timedelta(seconds=100)),
+}
+"""Emulation is 10 to 20 times slower than KVM."""
+
+
+class BootWatch:
+    """The console's reader. Fed by libvirt's thread, asked by ours."""
+
+    def __init__(self, file: IO[bytes], sink: Sink, patience: Patience, clock: Clock = time.monotonic) -> None:
+        """Time counts from `begin`."""
+        self.log = BootLog()
+        self.woken = Event()
+        """Set whenever the console says something."""
+        self._file = file
+        self._written = 0
+        self._sink = sink
+        self._clock = clock
+        self._patience = patience
+        self._began = clock()
+        self.deadline = Deadline(patience.total, clock)
+
+    def begin(self) -> None:
+        """The machine starts now."""
+        self._began = self._clock()
+        self.deadline = Deadline(self._patience.total, self._clock)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the machine's start."""
+        return self._clock() - self._began
+
+    def on_console(self, data: bytes) -> None:
+        """Take in console output."""
+        if self._written < FILE_LIMIT and not self._file.closed:
+            self._file.write(data[: FILE_LIMIT - self._written])
+            self._file.flush()
+            self._written += len(data)
+        for name in self.log.feed(data, self.elapsed):
+            self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
+        self.woken.set()
+
+    def reached(self, name: str) -> None:
+        """A milestone that the console does not show."""
+        if name not in self.log.milestones:
+            self.log.milestones[name] = round(self.elapsed, 3)
+            self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
+
+    def trouble(self, end: str, last_words: tuple[str, ...] = ()) -> BootError | None:
+        """Why waiting longer is of no use, None while it may be. ``end``: how the domain ended, if it did."""
+        log = self.log
+        if words := [line for line in last_words if "KVM internal error" in line]:
+            return self._stuck(
+                words[0].strip(), "this host's KVM cannot run the guest; `--accel tcg` goes without it"
+            )
+        if end:
+            return self._stuck(end, "; ".join(last_words[-2:]) or "the console's last lines may tell why")
+        if log.diagnosis and log.diagnosis.fatal:
+            return self._stuck(log.diagnosis.cause, log.diagnosis.hint)
+        silent = self.elapsed - log.last_growth
+        if silent > self._patience.silence.total_seconds():
+            return self._stuck(f"the console has been silent for {silent:.0f} s", self._guess())
+        if self.deadline.passed:
+            return self._stuck(f"it is not up after {self._patience.total.total_seconds():.0f} s", self._guess())
+        return None
+
+    def _stuck(self, cause: str, hint: str) -> BootError:
+        return BootError(f"the boot stopped in stage “{self.log.stage}”: {cause}", hint)
+
+    def _guess(self) -> str:
+        if self.log.diagnosis:
+            return f"{self.log.diagnosis.cause}; {self.log.diagnosis.hint}"
+        return _GUESSES.get(self.log.stage.name, "look at console.log")
+
+
+_GUESSES: Final = {
+    "NOTHING": "nothing was printed at all: the image may not be bootable with this firmware",
+    "FIRMWARE": "the firmware found nothing to boot: is the image made for this firmware (bios or uefi)?",
+    "BOOTLOADER": "the kernel printed nothing: it needs console=ttyS0 on its command line",
+    "KERNEL": "the kernel hangs; under emulation this can be a CPU feature that QEMU emulates wrongly",
+    "INITRD": "the initramfs waits for something, most often for the root disk",
+    "USERSPACE": "a service blocks the boot; the console's last lines name the job",
+    "CLOUD_INIT": "cloud-init waits for something; see the console's last lines",
+    "LOGIN": "the guest is up, but no SSH server answers: does the image contain one, and cloud-init?",
+}
+
+
+@contextmanager
+def watching_boot(path: Path, sink: Sink, patience: Patience) -> Iterator[BootWatch]:
+    """A watch whose console goes to ``path``."""
+    with path.open("wb") as file:
+        yield BootWatch(file, sink, patience)

@@ -1,0 +1,83 @@
+"""Evidence out of a guest: its journal, cloud-init's logs, the kernel's log, failed units, disks and memory."""
+
+import base64
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from kvm_action.errors import E2EError
+from kvm_action.guest import Guest
+from kvm_action.hypervisor.domain import Domain
+from kvm_action.wait import Deadline, until
+
+COMMANDS: Final = {
+    "failed-units.txt": "systemctl --failed --no-pager --plain",
+    "journal.txt": "journalctl -b --no-pager -n 5000",
+    "dmesg.txt": "dmesg",
+    "disk-and-memory.txt": "df -h; echo; free -m; echo; ps -eo pid,user,rss,stat,args --sort=-rss | head -40",
+    "cloud-init.log": "cat /var/log/cloud-init.log",
+    "cloud-init-output.log": "cat /var/log/cloud-init-output.log",
+}
+EACH: Final = timedelta(seconds=20)
+
+
+def agent_answers(domain: Domain) -> bool:
+    """Does the guest agent answer? It needs neither network nor SSH."""
+    return domain.agent('{"execute": "guest-ping"}', timedelta(seconds=3)) is not None
+
+
+Ask = Callable[[str], bytes | None]
+
+
+def save(ask: Ask, into: Path) -> int:
+    """Ask for each piece and save what comes; returns how many came. Stops at the first that does not."""
+    into.mkdir(exist_ok=True)
+    saved = 0
+    for name, command in COMMANDS.items():
+        answer = ask(command)
+        if answer is None:
+            break
+        (into / name).write_bytes(answer)
+        saved += 1
+    return saved
+
+
+def over_ssh(guest: Guest) -> Ask:
+    """Ask by the SSH session."""
+
+    def ask(command: str) -> bytes | None:
+        with suppress(E2EError):
+            return guest.run(command, timeout=EACH, sudo=True, keep_bytes=8 << 20).stdout
+        return None
+
+    return ask
+
+
+def over_agent(domain: Domain) -> Ask:
+    """Ask by the guest agent, for a guest whose network or SSH server is broken."""
+
+    def call(execute: str, **arguments: object) -> dict[str, object] | None:
+        reply = domain.agent(json.dumps({"execute": execute, "arguments": arguments}), timedelta(seconds=5))
+        with suppress(ValueError, KeyError, TypeError):
+            answer = json.loads(reply or "")["return"]
+            return answer if isinstance(answer, dict) else None
+        return None
+
+    def ask(command: str) -> bytes | None:
+        begun = call("guest-exec", path="/bin/sh", arg=["-c", command], **{"capture-output": True})
+        if begun is None:
+            return None
+
+        def ended() -> dict[str, object] | None:
+            status = call("guest-exec-status", pid=begun["pid"])
+            return status if status and status.get("exited") else None
+
+        status = until(ended, Deadline(EACH), every=0.2)
+        with suppress(ValueError):
+            return base64.b64decode(str(status.get("out-data", ""))) if status else None
+        return None
+
+    return ask

@@ -1,0 +1,61 @@
+"""What is asked of a guest right after the first login: has cloud-init finished, and who are you?"""
+
+import json
+import shlex
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from kvm_action.errors import BootError
+from kvm_action.guest import Guest
+
+RESULT: Final = "/run/cloud-init/result.json"
+
+# One command, since each one costs a round trip: wait for cloud-init if there is one, then print facts.
+_WAIT: Final = f"""
+if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then
+    until [ -s {RESULT} ]; do sleep 0.2; done
+    tr -d '\\n' < {RESULT}
+fi
+echo
+. /etc/os-release; echo "$PRETTY_NAME"
+uname -r
+uname -n
+cat /proc/sys/kernel/random/boot_id
+"""
+
+
+@dataclass(frozen=True)
+class FirstBoot:
+    """What the guest said. ``cloud_init`` is False for a guest that has none."""
+
+    os: str
+    kernel: str
+    hostname: str
+    boot_id: str
+    cloud_init: bool
+
+
+def finished(guest: Guest, timeout: timedelta) -> FirstBoot:
+    """Wait for cloud-init's end and read the guest's facts. Raises BootError when cloud-init failed."""
+    answer = guest.run(f"sh -c {shlex.quote(_WAIT)}", timeout=timeout)
+    lines = answer.text.splitlines()
+    if not answer.ok or len(lines) != 5:
+        raise BootError(
+            f"the guest does not answer simple questions: {answer.stderr.decode(errors='replace').strip()[:200]}",
+            "it must be a Linux system with a POSIX shell",
+        )
+    if errors := cloud_init_errors(lines[0]):
+        raise BootError(f"cloud-init failed in the guest: {errors[0]}", "see guest/cloud-init.log")
+    cloud_init, os, kernel, hostname, boot_id = lines
+    return FirstBoot(os, kernel, hostname, boot_id, bool(cloud_init))
+
+
+def cloud_init_errors(text: str) -> list[str]:
+    """The errors in a result.json of cloud-init; none when there is no cloud-init."""
+    if not text:
+        return []
+    try:
+        return [str(error) for error in json.loads(text)["v1"]["errors"]]
+    except (ValueError, KeyError, TypeError):
+        return [f"its {RESULT} is not what it should be: {text[:80]}"]

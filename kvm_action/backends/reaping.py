@@ -1,0 +1,35 @@
+"""Removing what dead runs left: their domains, then their folders; nothing of the living, nothing foreign."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvm_action.hypervisor.connection import Connection
+from kvm_action.hypervisor.owned import destroy_abandoned
+from kvm_action.runs import leftovers
+
+
+@dataclass(frozen=True)
+class Reaped:
+    """What was removed: names of domains and folders, and the bytes that are free again."""
+
+    domains: tuple[str, ...]
+    folders: tuple[str, ...]
+    bytes: int
+
+    def __bool__(self) -> bool:
+        """Was there anything?"""
+        return bool(self.domains or self.folders)
+
+
+def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -> Reaped:
+    """Remove what belongs to dead leases. Without a connection only folders; safe to run twice at once."""
+    domains = destroy_abandoned(connection, kept_too=kept_too) if connection else []
+    dead = leftovers(runs, kept_too=kept_too)
+    for folder in dead:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    return Reaped(
+        tuple(domain.name for domain in domains),
+        tuple(folder.path.name for folder in dead),
+        sum(folder.bytes for folder in dead),
+    )

@@ -1,0 +1,25 @@
+"""Option types that several commands share."""
+
+from datetime import timedelta
+
+import click
+
+from kvm_action.units import parse_duration
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration such as ``30m`` or ``1h30m``."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Parse it, or say what a duration looks like."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a duration; write 90s, 30m or 1h30m", param, ctx)
+
+
+DURATION = Duration()

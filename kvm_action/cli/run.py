@@ -1,0 +1,141 @@
+"""`kvm-e2e run`: wires a plan, a backend, the terminal and the reports together."""
+
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from kvm_action import lifecycle, result_file
+from kvm_action.backends.kvm import KvmBackend, Settings
+from kvm_action.cli.options import DURATION
+from kvm_action.cli.terminal import terminal_sink
+from kvm_action.errors import HostError, PlanError
+from kvm_action.events import Sink, tee
+from kvm_action.events_file import events_file
+from kvm_action.images.store import Store
+from kvm_action.interruption import interruptible, time_limit
+from kvm_action.paths import Home
+from kvm_action.plan.load import LoadedPlan, load_plan
+from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
+from kvm_action.report import write_reports
+from kvm_action.results import RunResult
+from kvm_action.runs import new_run_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command's options, parsed."""
+
+    backend: BackendName
+    accel: Accel
+    start: StartMode
+    out: Path | None
+    keep: Keep | None
+    timeout: timedelta | None
+    as_json: bool
+
+
+def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[str]:
+    """The values of an enumeration, as a click choice."""
+    return click.Choice([member.value for member in kind])
+
+
+@click.command(name="run")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "--backend", type=choice(BackendName), default="kvm", show_default=True, help="What makes the machine."
+)
+@click.option("--accel", type=choice(Accel), default="auto", show_default=True, help="KVM, or emulation.")
+@click.option(
+    "--start", type=choice(StartMode), default="auto", show_default=True, help="How to start the machine."
+)
+@click.option("--image", help="Base image: a name in the store or a file; overrides machine.image.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output folder  [default: kvm-e2e-results/RUN]")
+@click.option("--keep", type=choice(Keep), help="Leave the machine running afterwards; overrides the plan's keep.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as machine.memory=8GiB."
+)
+@click.option("--timeout", type=DURATION, help="Limit of the whole run, as 30m.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print result.json to standard output; progress goes to stderr."
+)
+def command(plan: Path, image: str | None, overrides: tuple[str, ...], **chosen: object) -> int:
+    """Run PLAN: boot a machine, run the script in it, check the result, report, and clean up."""
+    options = _options(chosen)
+    if image:
+        overrides = (*overrides, f"machine.image={json.dumps(image)}")
+    loaded = load_plan(plan, overrides)
+    result = run_plan(loaded, options)
+    if options.as_json:
+        click.echo(result_file.dumps(result), nl=False)
+    return result.exit_code
+
+
+def _options(chosen: dict[str, object]) -> Options:
+    out, keep, timeout = chosen["out"], chosen["keep"], chosen["timeout"]
+    return Options(
+        backend=BackendName(str(chosen["backend"])),
+        accel=Accel(str(chosen["accel"])),
+        start=StartMode(str(chosen["start"])),
+        out=out if isinstance(out, Path) else None,
+        keep=Keep(str(keep)) if keep else None,
+        timeout=timeout if isinstance(timeout, timedelta) else None,
+        as_json=bool(chosen["as_json"]),
+    )
+
+
+def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
+    """Run a loaded plan with the terminal, the event log and the reports attached."""
+    run_id = new_run_id(datetime.now(UTC))
+    out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
+    keep = options.keep or loaded.plan.keep
+    stream = sys.stderr if options.as_json else sys.stdout
+    with interruptible(), time_limit(options.timeout), ExitStack() as stack:
+        sink = tee(
+            stack.enter_context(events_file(out / "events.jsonl")),
+            stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
+        )
+        using = lifecycle.Collaborators(sink=sink, report=write_all, keep=keep)
+        return lifecycle.run(run_id, loaded, _backend(loaded, options, run_id, out, sink), out, using)
+
+
+def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink: Sink) -> KvmBackend:
+    if options.backend is not BackendName.KVM:
+        raise PlanError("the docker backend is not part of this version", "leave out --backend docker")
+    if options.start not in (StartMode.AUTO, StartMode.BOOT):
+        raise PlanError(
+            f"--start {options.start} is not part of this version", "use --start boot, or leave it out"
+        )
+    home = Home.from_environ()
+    settings = Settings(
+        run=run_id,
+        accel=options.accel,
+        keep=options.keep or loaded.plan.keep,
+        store=Store(home.images),
+        runs=home.runs,
+        out=out,
+    )
+    return KvmBackend(loaded.plan, settings, sink)
+
+
+def output_folder(path: Path) -> Path:
+    """Make the output folder. Raises HostError when that cannot be, PlanError when it holds another result."""
+    if (path / "result.json").exists():
+        raise PlanError(f"{path} holds the result of another run", "choose another --out, or remove it")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"cannot make the output folder {path}: {error.strerror}", "choose another --out"
+        ) from error
+    return path.absolute()
+
+
+def write_all(result: RunResult, out: Path) -> None:
+    """result.json and every report made of it."""
+    result_file.write(result, out / "result.json")
+    write_reports(result, out)

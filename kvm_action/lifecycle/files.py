@@ -1,0 +1,35 @@
+"""The files of an output folder, as the result lists them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from kvm_action.results import Artifact, SnapshotInfo
+
+TOLD_ELSEWHERE: Final = {"result.json", "report.md", "report.html", "junit.xml", "ctrf.json", "events.jsonl"}
+"""Made from the result, or still growing."""
+
+
+def artifacts_in(out: Path) -> tuple[Artifact, ...]:
+    """Every regular file below ``out``, sorted by path; links are not followed."""
+    files = (file for file in sorted(out.rglob("*")) if file.is_file() and not file.is_symlink())
+    return tuple(
+        Artifact(path=str(file.relative_to(out)), bytes=file.stat().st_size, sha256=sha256_of(file))
+        for file in files
+        if file.name not in TOLD_ELSEWHERE or file.parent != out
+    )
+
+
+def sha256_of(file: Path) -> str:
+    """The file's sha256 in hex."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def write_snapshots(snapshots: Sequence[SnapshotInfo], path: Path) -> None:
+    """`snapshots.json`: what was taken so far, with provenance."""
+    listed = [asdict(snapshot) | {"created": snapshot.created.isoformat()} for snapshot in snapshots]
+    path.write_text(json.dumps(listed, indent=2) + "\n")

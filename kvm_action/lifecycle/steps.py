@@ -1,0 +1,153 @@
+"""The steps, each a short function of the run's context that returns its line of detail."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from kvm_action.checks import run_checks
+from kvm_action.errors import CheckError, E2EError, FailureClass
+from kvm_action.events import CheckFinished, Note
+from kvm_action.guest import Skipped, Tree
+from kvm_action.lifecycle.context import RunContext
+from kvm_action.lifecycle.files import write_snapshots
+from kvm_action.lifecycle.idempotence import idempotence
+from kvm_action.lifecycle.provision import provision
+from kvm_action.results import CheckOutcome, CheckResult, StepName
+from kvm_action.units import format_size
+
+COPY_TIME: Final = timedelta(minutes=10)
+ARTIFACT_LIMIT: Final = 256 << 20
+
+CLEAN_BOOT: Final = "clean-boot"
+PROVISIONED: Final = "provisioned"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the story. Raises Skipped when it has no meaning here, an E2EError when it fails."""
+
+    name: StepName
+    act: Callable[[RunContext], str]
+
+
+def prerequisites(context: RunContext) -> str:
+    """Can this host run this plan?"""
+    return context.machine.check_host()
+
+
+def overlay(context: RunContext) -> str:
+    """A disk of the run's own."""
+    return context.machine.create_disk()
+
+
+def seed(context: RunContext) -> str:
+    """What the guest is told at its first boot."""
+    return context.machine.create_seed()
+
+
+def launch(context: RunContext) -> str:
+    """The machine starts."""
+    return context.machine.launch()
+
+
+def network(context: RunContext) -> str:
+    """The machine can be reached."""
+    return context.machine.wait_for_network()
+
+
+def ssh(context: RunContext) -> str:
+    """The machine can be used."""
+    context.guest = context.machine.connect()
+    guest = context.machine.facts().guest
+    return f"{guest.os}, {guest.kernel}" if guest else ""
+
+
+def copy(context: RunContext) -> str:
+    """The plan's files go in."""
+    files = context.loaded.plan.files
+    if not files:
+        raise Skipped("the plan has no files")
+    sent = 0
+    for item in files:
+        tree = Tree(context.loaded.folder / item.source, item.to, tuple(item.exclude))
+        sent += context.guest.put(tree, COPY_TIME)
+    return f"{format_size(sent)} in {len(files)} tree{'s' if len(files) > 1 else ''}"
+
+
+def validate(context: RunContext) -> str:
+    """All checks, even when one fails; then the plan's artifacts come out, whatever the checks say."""
+    plan = context.loaded.plan
+
+    def on_result(result: CheckResult) -> None:
+        context.sink(CheckFinished(result=result))
+
+    context.checks = tuple(
+        run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
+    )
+    fetch_artifacts(context)
+    bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise CheckError(
+            f"{len(bad)} of {len(context.checks)} checks failed: {bad[0].name}: {bad[0].message}{more}"
+        )
+    if not context.checks:
+        raise Skipped("the plan has no checks")
+    return f"{len(context.checks)} checks"
+
+
+def fetch_artifacts(context: RunContext) -> None:
+    """Copy what the plan calls artifacts; what is missing is a note, not a failure."""
+    for pattern in context.loaded.plan.artifacts:
+        try:
+            got = context.guest.get(
+                pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=COPY_TIME
+            )
+        except E2EError as error:
+            context.sink(Note(text=f"artifacts {pattern}: {error.message}", warning=True))
+        else:
+            if not got:
+                context.sink(Note(text=f"artifacts {pattern}: nothing matches", warning=True))
+
+
+def take(name: str) -> Callable[[RunContext], str]:
+    """A step that takes the snapshot ``name``, if the plan wants it."""
+
+    def snapshot(context: RunContext) -> str:
+        if name not in context.loaded.plan.snapshots:
+            raise Skipped(f"the plan does not ask for “{name}”")
+        parent = context.snapshots[-1].name if context.snapshots else None
+        info = context.machine.snapshot(name, parent)
+        context.snapshots.append(info)
+        write_snapshots(context.snapshots, context.out / "snapshots.json")
+        return f"{name}, {info.method}"
+
+    return snapshot
+
+
+STEPS: Final = (
+    Step(StepName.PREREQUISITES, prerequisites),
+    Step(StepName.OVERLAY, overlay),
+    Step(StepName.SEED, seed),
+    Step(StepName.LAUNCH, launch),
+    Step(StepName.NETWORK, network),
+    Step(StepName.SSH, ssh),
+    Step(StepName.SNAPSHOT, take(CLEAN_BOOT)),
+    Step(StepName.COPY, copy),
+    Step(StepName.PROVISION, provision),
+    Step(StepName.VALIDATE, validate),
+    Step(StepName.IDEMPOTENCE, idempotence),
+    Step(StepName.SNAPSHOT, take(PROVISIONED)),
+)
+
+
+def evidence(context: RunContext) -> str:
+    """After a failure: everything that helps to understand it."""
+    failure = context.failure
+    if failure is None:
+        raise Skipped("nothing failed")
+    if context.loaded.plan.artifacts and context.guest_is_open and failure.step is not StepName.VALIDATE:
+        fetch_artifacts(context)
+    quickly = failure.failure_class is FailureClass.INTERRUPTED
+    return context.machine.collect_evidence(context.out, quickly=quickly)
