@@ -1,0 +1,69 @@
+"""The domain's XML is a pure function of its spec."""
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+from xml.etree import ElementTree
+
+import pytest
+
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, DomainSpec, domain_xml, random_mac
+
+SPEC = DomainSpec(
+    name="kvm-e2e-1",
+    uuid=UUID(int=1),
+    lease='{"run": "<&]]>\'\\""}',
+    memory=1 << 30,
+    cpus=2,
+    cpu="host-passthrough",
+    accel="kvm",
+    firmware="bios",
+    overlay=Path("/var/it's & that/overlay.qcow2"),
+    seed=Path("/s.iso"),
+    network="user",
+    mac="52:54:00:00:00:01",
+)
+
+
+def tree(spec: DomainSpec) -> ElementTree.Element:
+    return ElementTree.fromstring(domain_xml(spec))
+
+
+def test_hostile_text_in_names_and_leases_stays_text() -> None:
+    domain = tree(SPEC)
+    assert domain.findtext(f"metadata/{{{LEASE_NAMESPACE}}}lease") == SPEC.lease
+    assert domain.find("devices/disk/source").get("file") == str(SPEC.overlay)
+
+
+def test_the_overlay_may_be_lost_but_never_the_guests_ignorance_of_a_full_disk() -> None:
+    driver = tree(SPEC).find("devices/disk/driver")
+    assert (driver.get("cache"), driver.get("error_policy")) == ("unsafe", "stop")
+
+
+def test_emulation_leaves_out_the_instruction_that_qemu_emulates_wrongly() -> None:
+    domain = tree(replace(SPEC, accel="tcg"))
+    assert domain.get("type") == "qemu"
+    assert domain.find("cpu/feature").attrib == {"policy": "disable", "name": "cx16"}
+
+
+@pytest.mark.parametrize(("cpu", "mode"), [("host-passthrough", "host-passthrough"), ("EPYC", "custom")])
+def test_the_plans_cpu_is_what_the_guest_gets_on_kvm(cpu: str, mode: str) -> None:
+    domain = tree(replace(SPEC, cpu=cpu))
+    assert (domain.get("type"), domain.find("cpu").get("mode")) == ("kvm", mode)
+
+
+def test_uefi_is_asked_for_without_secure_boot() -> None:
+    os = tree(replace(SPEC, firmware="uefi")).find("os")
+    assert (os.get("firmware"), os.find("firmware/feature").get("enabled")) == ("efi", "no")
+
+
+@pytest.mark.parametrize(("network", "kind"), [("user", "user"), ("default", "network")])
+def test_the_network_is_user_mode_or_a_network_of_libvirt(network: str, kind: str) -> None:
+    card = tree(replace(SPEC, network=network)).find("devices/interface")
+    assert card.get("type") == kind
+    assert kind == "user" or card.find("source").get("network") == "default"
+
+
+def test_mac_addresses_are_qemus_and_differ() -> None:
+    assert random_mac().startswith("52:54:00:")
+    assert random_mac() != random_mac()

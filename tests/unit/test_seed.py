@@ -1,0 +1,57 @@
+"""The NoCloud volume holds what cloud-init needs, readable by its owner only."""
+
+import io
+from pathlib import Path
+
+import pycdlib
+from ruamel.yaml import YAML
+
+from kvm_action.seed import SeedSpec, documents, volume, write
+
+SPEC = SeedSpec(
+    instance_id="run-1",
+    hostname="e2e-1",
+    mac="52:54:00:00:00:01",
+    user="testuser",
+    sudo=True,
+    authorized_key="ssh-ed25519 AAAA",
+    host_key_private="-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n",
+    host_key_public="ssh-ed25519 BBBB",
+    password="p: {[#'\"",
+)
+
+
+def user_data() -> dict[str, object]:
+    return YAML(typ="safe").load(documents(SPEC)["user-data"])
+
+
+def test_the_guest_is_given_our_host_key_and_makes_none_of_its_own() -> None:
+    data = user_data()
+    assert data["ssh_keys"] == {"ed25519_private": SPEC.host_key_private, "ed25519_public": SPEC.host_key_public}
+    assert data["ssh_genkeytypes"] == []
+
+
+def test_a_hostile_password_arrives_as_it_was_written() -> None:
+    assert user_data()["users"][0]["plain_text_passwd"] == SPEC.password
+
+
+def test_the_volume_is_labelled_cidata_and_holds_the_files_under_their_real_names() -> None:
+    iso = pycdlib.PyCdlib()
+    iso.open_fp(io.BytesIO(volume(documents(SPEC))))
+    assert iso.pvd.volume_identifier.decode().strip() == "cidata"
+    for name, text in documents(SPEC).items():
+        for where in ({"rr_path": f"/{name}"}, {"joliet_path": f"/{name}"}):
+            out = io.BytesIO()
+            iso.get_file_from_iso_fp(out, **where)
+            assert out.getvalue().decode() == text
+    iso.close()
+
+
+def test_the_file_with_the_private_key_is_its_owners_alone(tmp_path: Path) -> None:
+    write(SPEC, tmp_path / "seed.iso")
+    assert (tmp_path / "seed.iso").stat().st_mode & 0o777 == 0o600
+
+
+def test_secrets_do_not_show_when_a_spec_is_printed() -> None:
+    assert "PRIVATE KEY" not in repr(SPEC)
+    assert SPEC.password not in repr(SPEC)
