@@ -1,0 +1,197 @@
+"""Taking a hostile tar stream apart: only plain files and inner links, below one folder, up to limits.
+
+Not `TarFile.extractall`: Python 3.11.2 has no filters, and a filter neither counts bytes nor stops a bomb.
+"""
+
+import errno
+import os
+import stat
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from tarfile import TarFile, TarInfo
+from typing import IO, Final, Protocol
+
+from kvm_action.errors import HostError
+from kvm_action.guest import Received
+from kvm_action.units import format_size
+
+_HEADER_LIMIT: Final = 1 << 16
+_EXTENDED: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"X")
+_OVERHEAD: Final = 4096
+"""Bytes of headers and padding that an honest entry needs at most."""
+_NOTES: Final = 20
+_PIECE: Final = 1 << 20
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Readable(Protocol):
+    """Where a stream comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; none at the end."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken at most: ``bytes`` of content, and ``entries`` of any kind."""
+
+    bytes: int
+    entries: int = 10_000
+
+
+class _TooMuchError(Exception):
+    """The rest of the stream is not worth reading; the text says why."""
+
+
+def extract(stream: Readable, into: Path, limits: Limits) -> Received:
+    """Write a tar stream's files below ``into``, which is made when missing.
+
+    Names become relative; a file that exists is never overwritten; modes lose everything but the owner's
+    write and all execute bits. Left out with a note: ``..``, names that are not printable text, devices,
+    pipes, hard links, links that lead out. A limit or damage ends it early, with a note. Raises HostError when
+    the disk is full.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    extraction = _Extraction(into.resolve(), limits)
+    try:
+        counted = _Counted(stream, limits.bytes + limits.entries * _OVERHEAD)
+        with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Bounded) as archive:  # type: ignore[call-overload]  # only read() is needed
+            extraction.take_all(archive)
+    except _TooMuchError as reason:
+        extraction.note(str(reason))
+    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+        extraction.note(f"the copy ended early: the stream is damaged ({error})")
+    extraction.make_links()
+    return extraction.received()
+
+
+@dataclass
+class _Counted:
+    """A stream that ends for good when it is longer than what it may carry, whatever its headers claim."""
+
+    stream: Readable
+    left: int
+
+    def read(self, size: int, /) -> bytes:
+        data = self.stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _TooMuchError("the copy ended early: the stream is much longer than its files")
+        return data
+
+
+class _Bounded(TarInfo):
+    """Headers that extend others are read whole into memory: refuse large ones before that."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Bounded":
+        info = super().frombuf(buf, encoding, errors)
+        if info.size < 0 or (info.type in _EXTENDED and info.size > _HEADER_LIMIT):
+            raise _TooMuchError("the copy ended early: a header in the stream is absurdly large")
+        return info
+
+
+@dataclass
+class _Extraction:
+    into: Path
+    limits: Limits
+    _entries: int = 0
+    _bytes: int = 0
+    _links: dict[PurePosixPath, str] = field(default_factory=dict)
+    _paths: list[Path] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+
+    def take_all(self, archive: TarFile) -> None:
+        for member in archive:
+            self._entries += 1
+            if self._entries > self.limits.entries:
+                raise _TooMuchError(f"only the first {self.limits.entries} files were copied")
+            self._take(archive, member)
+
+    def _take(self, archive: TarFile, member: TarInfo) -> None:
+        if member.size < 0:
+            raise _TooMuchError("the copy ended early: the stream is damaged (a negative size)")
+        name = _relative(member.name)
+        if name is None:
+            self.note(f"{member.name!r}: left out, its name is not safe here")
+        elif member.isreg() and not member.issparse():
+            self._take_file(archive, member, name)
+        elif member.issym():
+            self._links.setdefault(name, member.linkname)
+        elif not member.isdir():
+            self.note(f"{name}: left out, it is neither a file nor a link")
+
+    def _take_file(self, archive: TarFile, member: TarInfo, name: PurePosixPath) -> None:
+        if self._bytes + member.size > self.limits.bytes:
+            raise _TooMuchError(
+                f"{name} ({format_size(member.size)}) and everything larger was left out:"
+                f" the limit is {format_size(self.limits.bytes)}"
+            )
+        self._bytes += member.size
+        try:
+            self._copy(archive.extractfile(member), self._create(name, member.mode))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise HostError(
+                    f"no space left on the host for {name}", hint="free space, or use `--out`"
+                ) from error
+            self.note(f"{name}: left out, {error.strerror}")
+            return
+        self._paths.append(self.into / name)
+
+    def _copy(self, content: IO[bytes] | None, new: int) -> None:
+        with os.fdopen(new, "wb") as file:
+            while content and (piece := content.read(_PIECE)):
+                file.write(piece)
+
+    def _create(self, name: PurePosixPath, mode: int) -> int:
+        return os.open(self._below(name), _NEW_FILE, 0o600 | mode & 0o155)
+
+    def _below(self, name: PurePosixPath) -> Path:
+        """The path for ``name``; its folders are made, and are folders, not links to some."""
+        folder = self.into
+        for part in name.parts[:-1]:
+            folder /= part
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                if not stat.S_ISDIR(folder.lstat().st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, "a file stands where its folder should be") from None
+        return folder / name.name
+
+    def make_links(self) -> None:
+        """Links come last, so that nothing is ever written through one; those that lead out go again."""
+        made = [path for path in (self._make_link(*link) for link in self._links.items()) if path]
+        for path in made:
+            target = path.resolve()
+            if target.is_relative_to(self.into) and target.exists():
+                self._paths.append(path)
+            else:
+                path.unlink()
+                self.note(f"{path.relative_to(self.into)}: left out, a link to something that was not copied")
+
+    def _make_link(self, name: PurePosixPath, target: str) -> Path | None:
+        try:
+            path = self._below(name)
+            path.symlink_to(target)
+        except (OSError, ValueError) as error:
+            self.note(f"{name}: left out, {error}")
+            return None
+        return path
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def received(self) -> Received:
+        more = len(self._notes) - _NOTES
+        notes = [*self._notes[:_NOTES], f"and {more} more"] if more > 0 else self._notes
+        return Received(tuple(sorted(self._paths)), tuple(notes))
+
+
+def _relative(name: str) -> PurePosixPath | None:
+    """``name`` without its leading slash, or None when it cannot be used."""
+    path = PurePosixPath(name.lstrip("/"))
+    if not path.parts or ".." in path.parts or not name.isprintable():
+        return None
+    return path

@@ -1,0 +1,188 @@
+"""A command line in the guest: how it is wrapped, and its streams pumped, all of them, against one deadline."""
+
+import re
+import select
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import paramiko
+
+from kvm_action.events import Stream
+from kvm_action.ssh.link import Link, OutOfTimeError
+from kvm_action.ssh.transport import WINDOW
+from kvm_action.wait import Deadline
+
+Sink = Callable[[Stream, bytes], None]
+
+_GRACE: Final = 2.0
+"""Seconds of quiet after which a command that has ended is over, although a daemon it left holds its output."""
+_WINDOW_WAIT: Final = 0.05
+_LOOK: Final = 0.5
+_MARK: Final = re.compile(rb"\x1ekvm-e2e (\d+)\n")
+_MARK_WITHIN: Final = 1 << 16
+
+# TERM first: sudo passes it on to what it runs on a terminal of its own, where KILL of sudo would not reach.
+_KILL: Final = """\
+members() {
+    for f in /proc/[0-9]*/stat; do
+        { read -r line < "$f"; } 2>/dev/null || continue
+        pid=${line%% *}
+        set -- ${line##*) }
+        [ "$4" = SESSION ] && [ "$1" != Z ] && echo "$pid"
+    done
+}
+kill -TERM $(members) 2>/dev/null
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    [ -z "$(members)" ] && exit 0
+    sleep 0.1
+done
+kill -KILL $(members) 2>/dev/null
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its status, or 128 plus the signal's number."""
+
+    status: int
+    signal: str = ""
+
+
+def wrap(command: str, sudo: bool = False) -> str:
+    """The line for the login shell: say which session (sshd makes a new one) this is, then become the command."""
+    words = [*(["sudo", "-n", "--"] if sudo else []), "sh", "-c", command]
+    return f"printf '\\036kvm-e2e %s\\n' \"$$\" >&2; exec {shlex.join(words)}"
+
+
+def kill_command(session: int) -> str:
+    """Ends every process of a session, whatever process groups they made; as root where that is allowed."""
+    script = shlex.quote(_KILL.replace("SESSION", str(session)))
+    return f"if sudo -n true 2>/dev/null; then sudo -n sh -c {script}; else sh -c {script}; fi"
+
+
+class Pump:
+    """Moves a command's input and output. One thread, no unbounded buffer, so neither side can block the other."""
+
+    def __init__(
+        self, link: Link, channel: paramiko.Channel, deadline: Deadline, sink: Sink, source: Iterable[bytes] = ()
+    ) -> None:
+        """``sink`` gets all output as it comes; ``source`` is read as fast as the guest takes it."""
+        self._link = link
+        self._channel = channel
+        self._deadline = deadline
+        self._sink = sink
+        self._packets: Iterator[bytes] | None = _packets(source, channel.out_max_packet_size - 64)
+        self._packet = b""
+        self._unmarked = bytearray()
+        self._marked = False
+        self._moved = time.monotonic()
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), select.POLLIN)
+        self.session: int | None = None
+        channel.settimeout(_WINDOW_WAIT)
+
+    def run(self) -> Ended | None:
+        """Pump until the command has ended; None when the connection broke before. Raises OutOfTimeError."""
+        while self.step():
+            pass
+        return self.ended
+
+    @property
+    def ended(self) -> Ended | None:
+        """How it ended, if that is known."""
+        if name := self._link.transport.signals.get(self._channel.get_id()):
+            return Ended(128 + _number(name), name)
+        status = self._channel.exit_status
+        return Ended(status) if status >= 0 else None
+
+    def step(self) -> bool:
+        """Move what can be moved, or wait a little; False when there is nothing more to come."""
+        received, sent = self._receive(), self._send()
+        if received or sent:
+            self._moved = time.monotonic()
+        elif self._is_over():
+            self._pass_on(bytes(self._unmarked))
+            return False
+        elif self._packets is None:
+            self._wait()
+        if self._deadline.passed:
+            raise OutOfTimeError
+        return True
+
+    def _receive(self) -> bool:
+        channel = self._channel
+        output, errors = channel.recv_ready(), channel.recv_stderr_ready()
+        if errors:
+            self._take_errors(channel.recv_stderr(WINDOW))
+        if output:
+            self._sink(Stream.STDOUT, channel.recv(WINDOW))
+        return output or errors
+
+    def _take_errors(self, data: bytes) -> None:
+        """Hold standard error back until the wrapper's mark was seen, and take the mark out."""
+        if self._marked:
+            self._sink(Stream.STDERR, data)
+            return
+        self._unmarked += data
+        if found := _MARK.search(self._unmarked):
+            self.session = int(found[1])
+            self._pass_on(self._unmarked[: found.start()] + self._unmarked[found.end() :])
+        elif len(self._unmarked) > _MARK_WITHIN:
+            self._pass_on(self._unmarked)
+
+    def _pass_on(self, data: bytes | bytearray) -> None:
+        self._marked = True
+        self._unmarked = bytearray()
+        if data:
+            self._sink(Stream.STDERR, bytes(data))
+
+    def _send(self) -> bool:
+        if self._packets is None:
+            return False
+        self._packet = self._packet or next(self._packets, b"")
+        if not self._packet:
+            self._packets = None
+            self._channel.shutdown_write()
+            return True
+        try:
+            sent = self._channel.send(self._packet)
+        except TimeoutError:  # the guest takes nothing now
+            return False
+        except OSError:
+            sent = 0
+        self._packet = self._packet[sent:]
+        if sent == 0:  # nor will it ever: the command does not read its input
+            self._packets = None
+        return True
+
+    def _is_over(self) -> bool:
+        channel = self._channel
+        if channel.closed or (channel.eof_received and self.ended):
+            return not (channel.recv_ready() or channel.recv_stderr_ready())
+        return self.ended is not None and time.monotonic() - self._moved > _GRACE
+
+    def _wait(self) -> None:
+        seconds = min(_LOOK, self._deadline.left)
+        if self._channel.eof_received:
+            self._channel.status_event.wait(seconds)
+        else:
+            self._poll.poll(seconds * 1000)
+
+
+def _packets(source: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """``source`` in pieces that fit a packet; when paramiko cuts, it copies all that is left each time."""
+    for piece in source:
+        view = memoryview(piece)
+        for start in range(0, len(view), size):
+            yield bytes(view[start : start + size])
+
+
+def _number(name: str) -> int:
+    try:
+        return signal.Signals[f"SIG{name}"]
+    except KeyError:
+        return 0

@@ -1,0 +1,261 @@
+"""The session with a guest: commands, files in and out, access for others. Implements `guest.Guest`."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+import paramiko
+
+from kvm_action.archive import Limits, Packed, extract, find_command, packing, select, unpack_command
+from kvm_action.errors import CommandTimeoutError, E2EError, GuestConnectionError, PlanError
+from kvm_action.events import Stream
+from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
+from kvm_action.reach import Address
+from kvm_action.ssh.access import write_access
+from kvm_action.ssh.command import Ended, Pump, Sink, kill_command, wrap
+from kvm_action.ssh.link import BROKEN, Link, OutOfTimeError
+from kvm_action.units import format_duration
+from kvm_action.wait import Deadline
+
+_KILL_TIME: Final = timedelta(seconds=10)
+_SHOWN: Final = 60
+_LAST_WORDS: Final = 500
+
+
+@dataclass(frozen=True)
+class Login:
+    """How one gets in, and who must be there. ``access_folder``: where `Session.ssh_access` writes."""
+
+    address: Address
+    user: str
+    private_key: str = field(repr=False)
+    host_key: str
+    access_folder: Path
+
+
+class Session:
+    """An open session. May be used by several threads; sshd allows ten commands at a time."""
+
+    def __init__(self, login: Login, link: Link, reopen: Callable[[Deadline], Link]) -> None:
+        """Takes ``link`` over; ``reopen`` makes another one."""
+        self._login = login
+        self._link = link
+        self._reopen = reopen
+
+    @property
+    def is_alive(self) -> bool:
+        """Is the connection open, as far as is known?"""
+        return self._link.is_alive
+
+    def close(self) -> None:
+        """End the connection; commands that still run in the guest lose their output."""
+        self._link.close()
+
+    def reconnect(self, deadline: Deadline) -> None:
+        """A new connection to the same guest in place of this one. Raises GuestConnectionError."""
+        self._link.close()
+        self._link = self._reopen(deadline)
+
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: timedelta,
+        sudo: bool = False,
+        stdin: bytes | None = None,
+        on_output: OnOutput | None = None,
+        keep_bytes: int = 1 << 20,
+    ) -> GuestOutput:
+        """See `guest.Guest.run`. The command has ended when its shell has, even if it left a daemon."""
+        kept = _Kept(keep_bytes, on_output)
+        line = wrap(command, sudo and self._login.user != "root")
+        with self._running(line, _named(command), timeout, kept, [stdin] if stdin else []) as pump:
+            ended = self._finish(pump, _named(command))
+        return GuestOutput(
+            command,
+            ended.status,
+            bytes(kept.stdout),
+            bytes(kept.stderr),
+            signal=ended.signal,
+            truncated=kept.truncated,
+        )
+
+    def put(self, tree: Tree, timeout: timedelta) -> int:
+        """See `guest.Guest.put`; returns the bytes of the tar stream.
+
+        A file goes to exactly ``tree.to``, or into it when that ends with a slash. Everything belongs to the
+        session's user. Sockets, pipes and devices are left out. Raises PlanError too.
+        """
+        selection = select(tree.source, tree.exclude)
+        is_file = not tree.source.is_dir()
+        receive, name = unpack_command(tree.to, is_file=is_file, owner=self._ids)
+        with packing(selection, owner=self._ids, rename=name) as packed:
+            return self._send(packed, receive, tree, timeout)
+
+    def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:
+        """See `guest.Guest.get`: files keep their whole path below ``into``, the smallest come first.
+
+        Read as root where that is allowed. What was left out is in the notes; nothing found is no error.
+        """
+        reader = _Reader()
+        command = find_command(pattern)
+        line = wrap(f"if sudo -n true 2>/dev/null; then exec sudo -n sh -c {quote(command)}; else {command}; fi")
+        with self._running(line, f"copying {pattern}", timeout, reader.take) as pump:
+            reader.pump = pump
+            received = extract(reader, into, Limits(limit_bytes))
+            if reader.finished and pump.ended is None:
+                raise self._link.lost(f"copying {pattern}")
+        return received
+
+    def ssh_access(self) -> SshAccess:
+        """Files for OpenSSH's own programs, written into the folder that was given to `connect`."""
+        login = self._login
+        return write_access(login.access_folder, login.address, login.user, login.private_key, login.host_key)
+
+    def dial(self, host: str, port: int, timeout: timedelta) -> paramiko.Channel:
+        """A TCP connection made by the guest, as a socket-like object. Raises GuestConnectionError."""
+        try:
+            return self._link.dial(host, port, Deadline(timeout))
+        except OutOfTimeError:
+            raise GuestConnectionError(f"the guest did not connect to {host}:{port} in time") from None
+
+    # --- inner
+
+    @cached_property
+    def _ids(self) -> tuple[int, int]:
+        """The user's own user and group id."""
+        answer = self.run("id -u; id -g", timeout=timedelta(seconds=60))
+        try:
+            user, group = answer.text.split()
+            return int(user), int(group)
+        except ValueError as error:
+            raise GuestConnectionError(f"the guest does not say who {self._login.user} is: {answer}") from error
+
+    @contextmanager
+    def _running(
+        self, line: str, doing: str, timeout: timedelta, sink: Sink, source: Iterable[bytes] = ()
+    ) -> Iterator[Pump]:
+        """A command line with its pump; at the deadline it is killed, and CommandTimeoutError raised."""
+        deadline, said = Deadline(timeout), _LastWords(sink)
+        try:
+            channel = self._link.execute(line, deadline)
+        except OutOfTimeError:
+            raise self._overdue(doing, timeout, said) from None
+        pump = Pump(self._link, channel, deadline, said, source)
+        try:
+            yield pump
+        except OutOfTimeError:
+            self._kill(pump.session)
+            raise self._overdue(doing, timeout, said) from None
+        except BROKEN as error:
+            if self.is_alive:
+                raise
+            raise self._link.lost(doing, error) from error
+        finally:
+            channel.close()
+
+    def _finish(self, pump: Pump, doing: str) -> Ended:
+        if ended := pump.run():
+            return ended
+        raise self._link.lost(doing)
+
+    def _send(self, packed: Packed, receive: str, tree: Tree, timeout: timedelta) -> int:
+        answer = _Kept(1 << 14, None)
+        doing = f"copying {tree.source} to {tree.to}"
+        with self._running(wrap(receive), doing, timeout, answer, packed) as pump:
+            ended = self._finish(pump, doing)
+        if ended.status != 0:
+            words = answer.stderr.decode(errors="replace").strip().splitlines() or [f"status {ended.status}"]
+            raise PlanError(
+                f"cannot copy {tree.source} to {tree.to} in the guest: {words[0].removeprefix('tar: ')}",
+                hint="the guest's user (or its sudo) must be able to write there, and its disk must have room",
+            )
+        return packed.bytes
+
+    def _kill(self, session: int | None) -> None:
+        """End a command for good, if the guest still can; a failure here must not hide the time-out."""
+        if session is None:
+            return
+        with suppress(E2EError, OutOfTimeError, *BROKEN):
+            deadline = Deadline(_KILL_TIME)
+            channel = self._link.execute(kill_command(session), deadline)
+            Pump(self._link, channel, deadline, lambda _stream, _data: None).run()
+            channel.close()
+
+    def _overdue(self, doing: str, timeout: timedelta, said: "_LastWords") -> CommandTimeoutError:
+        last = said.text()
+        return CommandTimeoutError(
+            f"{doing} took longer than {format_duration(timeout)}"
+            + (f"; the last it said was: {last}" if last else " and said nothing"),
+            hint="it was killed; allow it more time, or find out what it waits for",
+        )
+
+
+def _named(command: str) -> str:
+    line = " ".join(command.split())
+    return f"`{line if len(line) <= _SHOWN else line[: _SHOWN - 1] + '…'}`"
+
+
+class _Kept:
+    """Output kept up to a limit for each stream, and all of it passed on."""
+
+    def __init__(self, limit: int, on_output: OnOutput | None) -> None:
+        self._limit = limit
+        self._on_output = on_output
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.truncated = False
+
+    def __call__(self, stream: Stream, data: bytes) -> None:
+        kept = self.stdout if stream is Stream.STDOUT else self.stderr
+        room = self._limit - len(kept)
+        kept += data[:room]
+        self.truncated = self.truncated or len(data) > room
+        if self._on_output:
+            self._on_output(stream, data)
+
+
+class _LastWords:
+    """The end of what was said, for an error message."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._end = b""
+
+    def __call__(self, stream: Stream, data: bytes) -> None:
+        self._end = (self._end + data[-_LAST_WORDS:])[-_LAST_WORDS:]
+        self._sink(stream, data)
+
+    def text(self) -> str:
+        lines = self._end.decode(errors="replace").strip().splitlines()
+        return "".join(letter if letter.isprintable() else "·" for letter in lines[-1].strip()) if lines else ""
+
+
+class _Reader:
+    """A command's output as something to read from; reading pumps."""
+
+    pump: Pump
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self.finished = False
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        if stream is Stream.STDOUT:
+            self._pieces.append(data)
+
+    def read(self, size: int, /) -> bytes:
+        while not self._pieces and not self.finished:
+            self.finished = not self.pump.step()
+        if not self._pieces:
+            return b""
+        piece = self._pieces.popleft()
+        if len(piece) > size:
+            self._pieces.appendleft(piece[size:])
+        return piece[:size]
