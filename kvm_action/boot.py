@@ -35,7 +35,7 @@ _STAGE_SIGNS: Final = (
     (Stage.INITRD, re.compile(r"Loading, please wait|Begin: |Running in initrd|\(initramfs\)")),
     (
         Stage.USERSPACE,
-        re.compile(r"systemd\[1\]|systemd \d+.* running in system mode|Welcome to |Starting init: "),
+        re.compile(r"systemd\[1\]|systemd \d+.* running in system mode|Welcome to (?!GRUB)|Starting init: "),
     ),
     (Stage.CLOUD_INIT, re.compile(r"[Cc]loud-init.*(v\.|running|stage)|ci-info:|cloud-init\[\d+\]:")),
     (Stage.LOGIN, re.compile(r" login: ?$")),
@@ -45,7 +45,7 @@ _ORDER: Final = list(Stage)
 _MILESTONE_SIGNS: Final = {
     "firmware": re.compile(r"SeaBIOS|BdsDxe"),
     "kernel": re.compile(r"Linux version \d"),
-    "userspace": re.compile(r"systemd\[1\]|Welcome to |systemd \d+.* running in system mode"),
+    "userspace": re.compile(r"systemd\[1\]|Welcome to (?!GRUB)|systemd \d+.* running in system mode"),
     "network": re.compile(r"Reached target .*[Nn]etwork\.target|Reached target .*Network\b|ci-info: .*True"),
 }
 
@@ -102,6 +102,9 @@ _SIGNS_OF_TROUBLE: Final = (
 )
 _TROUBLE: Final = tuple((re.compile(pattern), diagnosis) for pattern, diagnosis in _SIGNS_OF_TROUBLE)
 
+_PROMPT: Final = re.compile(r"login: ?$|\(initramfs\) ?$|grub rescue> ?$|maintenance")
+"""What waits for an answer has no line end; every other line is only judged when it is complete."""
+
 _ESCAPES: Final = re.compile(
     r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)|[\x00-\x08\x0b-\x1f\x7f]"
 )
@@ -128,8 +131,8 @@ class BootLog:
         *lines, rest = (self._open + data).split(b"\n")
         self._open = rest[-LINE_LIMIT:]
         reached = [name for line in lines for name in self._read(plain(line), at)]
-        if rest:
-            reached += self._look(plain(self._open), at)
+        if _PROMPT.search(unfinished := plain(self._open)):
+            reached += self._look(unfinished, at)
         return reached
 
     @property

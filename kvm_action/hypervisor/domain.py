@@ -240,11 +240,17 @@ _ENDS: Final[dict[int, dict[int, str]]] = {
 
 @contextmanager
 def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: OnConsole) -> Iterator[None]:
-    """Hand everything the serial console prints to ``on_console``, in a thread, until the end."""
-    stream = connection.raw.newStream()
+    """Hand everything the serial console prints to ``on_console``, in a thread, until the end.
+
+    The stream has a connection of its own: on a shared one, a reader that blocks holds up other calls until
+    the next keep-alive message (5 s, seen with libvirt 9.0).
+    """
+    own = libvirt.open(connection.uri)
+    stream = own.newStream()
     try:
-        raw.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+        own.lookupByUUID(raw.UUID()).openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
     except libvirt.libvirtError as error:
+        own.close()
         raise BootError(f"no console of {raw.name()}: {first_sentence(error)}") from error
 
     def read() -> None:
@@ -257,10 +263,10 @@ def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: 
     try:
         yield
     finally:
-        # The domain is still there: ending the stream wakes the reader.
         with suppress(libvirt.libvirtError):
             stream.abort()
         thread.join(2)
+        own.close()
 
 
 def wait_for_end(domain: Domain, deadline: Deadline) -> bool:

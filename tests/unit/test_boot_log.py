@@ -84,3 +84,9 @@ def test_no_bytes_on_a_console_can_break_the_parser(pieces: list[bytes]) -> None
         log.feed(piece, 1.0)
     assert all(character.isprintable() or character in "\t\x85\u2028\u2029\xa0" or ord(character) > 126
                for line in log.tail for character in line)  # fmt: skip
+
+
+def test_the_boot_loaders_greeting_is_not_taken_for_userspace_however_it_arrives() -> None:
+    log = BootLog()
+    assert [log.feed(piece, 1) for piece in (b"Welcome ", b"to ", b"GRUB!\r\n")] == [[], [], []]
+    assert log.stage is Stage.BOOTLOADER
