@@ -1,0 +1,1 @@
+"""The plan: what to start, what to run in it, and what has to hold. It knows no machine."""

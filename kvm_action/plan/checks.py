@@ -1,0 +1,399 @@
+"""The checks that a plan can ask for, as values. They know no guest: carrying them out is `kvm_action.checks`."""
+
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    GetPydanticSchema,
+    SecretStr,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+    with_config,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypedDict
+
+from kvm_action.plan.part import Part
+from kvm_action.plan.scalars import (
+    CheckTime,
+    FileMode,
+    GuestPath,
+    HostPath,
+    PortNumber,
+    Text,
+    UserName,
+    rule,
+    shaped,
+)
+
+
+class CheckKind(StrEnum):
+    """What a check looks at; also its key in the plan."""
+
+    USER = "user"
+    PACKAGE = "package"
+    SERVICE = "service"
+    PORT = "port"
+    FILE = "file"
+    COMMAND = "command"
+    HTTP = "http"
+    TESTINFRA = "testinfra"
+    RDP = "rdp"
+    DESKTOP = "desktop"
+    IDE = "ide"
+
+
+class Protocol(StrEnum):
+    """Of a port."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class FileType(StrEnum):
+    """What may stand at a path."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+
+
+class BaseCheck(Part):
+    """What all checks have. `short` is the key that a bare value stands for, as in ``- package: xfce4``."""
+
+    kind: ClassVar[CheckKind]
+    short: ClassVar[str]
+    absence: ClassVar[str] = ""
+    """The switch that, when false, says that there is nothing of which more could be asked."""
+
+    label: str = ""
+    """How reports call this check, instead of the sentence made from its keys."""
+    section: str = ""
+    """Checks of one section stand together in reports."""
+    timeout: CheckTime = timedelta(seconds=60)
+    """How long the check may take."""
+
+    @property
+    def title(self) -> str:
+        """A short sentence that says what has to hold."""
+        return self.label or self._sentence()
+
+    def _sentence(self) -> str:
+        raise NotImplementedError
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: object) -> object:
+        return {cls.short: value} if type(value) in (str, int) else value
+
+    @model_validator(mode="after")
+    def _nothing_has_no_properties(self) -> Self:
+        if self.absence and not getattr(self, self.absence):
+            asked = self.model_fields_set - {self.short, self.absence, *BaseCheck.model_fields}
+            if asked:
+                raise rule(f"{self.absence} is false, so {', '.join(sorted(asked))} cannot be asked for")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The long form or the short one."""
+        long = handler.resolve_ref_schema(handler(schema))
+        short = {k: v for k, v in long["properties"][cls.short].items() if k not in ("default", "title")}
+        own = {k: v for k, v in long["properties"].items() if k not in BaseCheck.model_fields}
+        long = {**long, "title": f"{cls.kind} check", "properties": {**own, **long["properties"]}}
+        return {"description": cls.__doc__, "anyOf": [short, long]}
+
+
+class UserCheck(BaseCheck):
+    """A user exists (or not), with these groups, shell and home."""
+
+    kind = CheckKind.USER
+    short = "name"
+    absence = "exists"
+
+    name: UserName
+    """The user's name."""
+    groups: tuple[UserName, ...] = ()
+    """Groups that the user has to be in; others do no harm."""
+    shell: GuestPath | None = None
+    """The login shell."""
+    home: GuestPath | None = None
+    """The home folder."""
+    exists: bool = True
+    """false: there must be no such user."""
+
+    def _sentence(self) -> str:
+        return f"user {self.name}" if self.exists else f"no user {self.name}"
+
+
+class PackageCheck(BaseCheck):
+    """A package of the distribution is installed (or not)."""
+
+    kind = CheckKind.PACKAGE
+    short = "name"
+    absence = "installed"
+
+    name: Text = Field(examples=["xfce4"])
+    """The package's name."""
+    version: Text | None = None
+    """The installed version, exactly as the package manager writes it."""
+    installed: bool = True
+    """false: it must not be installed."""
+
+    def _sentence(self) -> str:
+        version = f" {self.version}" if self.version else ""
+        return f"package {self.name}{version}" if self.installed else f"no package {self.name}"
+
+
+class ServiceCheck(BaseCheck):
+    """A systemd unit runs and is enabled."""
+
+    kind = CheckKind.SERVICE
+    short = "name"
+
+    name: Text = Field(examples=["xrdp", "hello.service"])
+    """The unit's name."""
+    running: bool = True
+    """Is it active?"""
+    enabled: bool | None = None
+    """Does it start at boot? Not looked at unless given."""
+
+    def _sentence(self) -> str:
+        enabled = {True: ", enabled", False: ", not enabled", None: ""}[self.enabled]
+        return f"service {self.name} {'runs' if self.running else 'is stopped'}{enabled}"
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise rule(f"expected an IP address such as 127.0.0.1, found {text}") from error
+
+
+class PortCheck(BaseCheck):
+    """Something listens on a port of the guest (or nothing does)."""
+
+    kind = CheckKind.PORT
+    short = "port"
+
+    port: PortNumber
+    """The port's number."""
+    protocol: Protocol = Protocol.TCP
+    """tcp or udp."""
+    address: Annotated[str, AfterValidator(_address)] | None = Field(None, examples=["127.0.0.1"])
+    """The address it listens on; any, unless given."""
+    listening: bool = True
+    """false: nothing may listen there."""
+
+    def _sentence(self) -> str:
+        where = f"{self.address} " if self.address else ""
+        udp = "/udp" if self.protocol is Protocol.UDP else ""
+        return f"{where}port {self.port}{udp} {'listens' if self.listening else 'is closed'}"
+
+
+class FileCheck(BaseCheck):
+    """A file, folder or link of the guest is there (or not), with these properties."""
+
+    kind = CheckKind.FILE
+    short = "path"
+    absence = "exists"
+
+    path: GuestPath = Field(examples=["/etc/hello.conf"])
+    """Its absolute path in the guest."""
+    exists: bool = True
+    """false: nothing may be there."""
+    type: FileType | None = None
+    """file, directory or link."""
+    mode: FileMode | None = None
+    """Permission bits, octal and in quotes."""
+    owner: UserName | None = None
+    """The user who owns it."""
+    group: UserName | None = None
+    """The group that owns it."""
+    contains: Text | None = None
+    """Text that has to be in it."""
+    sha256: Annotated[str, shaped(r"^[0-9a-f]{64}$", "64 hexadecimal digits")] | None = None
+    """The checksum of its content."""
+
+    def _sentence(self) -> str:
+        return f"{self.type or 'file'} {self.path}" if self.exists else f"nothing at {self.path}"
+
+
+class CommandCheck(BaseCheck):
+    """A shell command exits and prints as expected."""
+
+    kind = CheckKind.COMMAND
+    short = "run"
+
+    run: Text = Field(examples=["id developer"])
+    """The command, for the user's shell in the guest."""
+    exit: Annotated[int, Field(ge=0, le=255)] = 0
+    """The exit status."""
+    stdout: str | None = None
+    """Text that has to be in its output."""
+    stderr: str | None = None
+    """Text that has to be in its error output."""
+    sudo: bool = False
+    """Run it as root."""
+
+    def _sentence(self) -> str:
+        line = self.run.strip().splitlines()[0]
+        return f"command {line if len(line) <= 60 else line[:59] + '…'}"
+
+
+class HttpCheck(BaseCheck):
+    """A web server answers, asked from inside the guest."""
+
+    kind = CheckKind.HTTP
+    short = "url"
+
+    url: Annotated[
+        str,
+        shaped(r"^https?://[^\s\x00]+$", "an address such as http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
+    ]
+    """The address, as the guest sees it."""
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    """The HTTP status of the answer."""
+    contains: Text | None = None
+    """Text that has to be in the answer."""
+
+    def _sentence(self) -> str:
+        return f"{self.url} answers {self.status}"
+
+
+class TestinfraCheck(BaseCheck):
+    """A pytest-testinfra file of your own passes against the guest."""
+
+    __test__ = False  # no test class, whatever pytest makes of the name
+    kind = CheckKind.TESTINFRA
+    short = "path"
+
+    path: HostPath = Field(examples=["tests/test_vps.py"])
+    """The file, relative to the plan."""
+    args: tuple[Text, ...] = ()
+    """Further arguments for pytest."""
+    timeout: CheckTime = timedelta(minutes=10)
+    """How long all its tests together may take."""
+
+    def _sentence(self) -> str:
+        return f"testinfra {self.path}"
+
+
+class RdpCheck(BaseCheck):
+    """A real RDP handshake; with user and password a session and a screenshot."""
+
+    kind = CheckKind.RDP
+    short = "port"
+
+    port: PortNumber = 3389
+    """The port of the RDP server."""
+    user: UserName | None = None
+    """Who logs in."""
+    password: SecretStr | None = None
+    """With what; never shown."""
+
+    def _sentence(self) -> str:
+        return f"RDP {f'session of {self.user}' if self.user else 'handshake'} on port {self.port}"
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise rule("user and password belong together: give both, or neither for a handshake only")
+        return self
+
+
+class DesktopCheck(BaseCheck):
+    """A desktop session: its files resolve and it starts."""
+
+    kind = CheckKind.DESKTOP
+    short = "session"
+
+    session: Text = Field(examples=["xfce"])
+    """The session's name, as in /usr/share/xsessions."""
+    user: UserName | None = None
+    """Who starts it; the plan's user, unless given."""
+
+    def _sentence(self) -> str:
+        return f"desktop {self.session} starts"
+
+
+class IdeCheck(BaseCheck):
+    """A graphical program starts and shows a window."""
+
+    kind = CheckKind.IDE
+    short = "command"
+
+    command: Text = Field(examples=["geany"])
+    """The command that starts it."""
+    user: UserName | None = None
+    """Who starts it; the plan's user, unless given."""
+
+    def _sentence(self) -> str:
+        return f"{self.command} opens a window"
+
+
+Check = (
+    UserCheck
+    | PackageCheck
+    | ServiceCheck
+    | PortCheck
+    | FileCheck
+    | CommandCheck
+    | HttpCheck
+    | TestinfraCheck
+    | RdpCheck
+    | DesktopCheck
+    | IdeCheck
+)
+
+
+@with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class CheckEntry(TypedDict, total=False):
+    """One check: its kind, and below it what has to hold."""
+
+    user: UserCheck
+    package: PackageCheck
+    service: ServiceCheck
+    port: PortCheck
+    file: FileCheck
+    command: CommandCheck
+    http: HttpCheck
+    testinfra: TestinfraCheck
+    rdp: RdpCheck
+    desktop: DesktopCheck
+    ide: IdeCheck
+
+
+def _unwrap(value: object, parse: ValidatorFunctionWrapHandler) -> object:
+    """The one check of an entry; a check that Python code passes in is itself."""
+    if isinstance(value, BaseCheck):
+        return value
+    entry: dict[str, Check] = parse(value)
+    if len(entry) != 1:
+        found = " and ".join(entry) or "none"
+        raise rule(f"expected one check in each item of the list, found {found}; begin each with a dash")
+    return next(iter(entry.values()))
+
+
+def _wrap(check: BaseCheck) -> dict[str, Any]:
+    return {check.kind: check.model_dump(mode="json", by_alias=True)}
+
+
+def _entry_schema(_source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return core_schema.no_info_wrap_validator_function(
+        _unwrap,
+        handler(CheckEntry),
+        serialization=core_schema.plain_serializer_function_ser_schema(_wrap),
+    )
+
+
+PlannedCheck = Annotated[Check, GetPydanticSchema(_entry_schema)]
+"""A check as it stands in the list of a plan: ``{package: xfce4}``."""

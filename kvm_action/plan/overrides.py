@@ -1,0 +1,70 @@
+"""``--set machine.memory=8GiB``: replaces values of a source before it is checked. It knows no plan."""
+
+from typing import Final
+
+from ruamel.yaml.nodes import Node
+
+from kvm_action.plan.problem import KeyPath, Problem, SourceError, Span, dotted
+from kvm_action.plan.source import Reader, Source
+from kvm_action.plan.syntax import compose, plain_scalar
+
+_HINT: Final = "Write it as --set machine.memory=8GiB; an item of a list as --set files.0.to=/opt/app."
+_STRUCTURED: Final = ("[", "{", '"', "'")
+
+
+def override(source: Source, argument: str) -> None:
+    """Put the value of ``argument`` (``key.path=value``) in its place; a mistake goes to ``source.problems``.
+
+    The value is YAML when it begins with a bracket or a quote, and otherwise one plain scalar as it stands.
+    """
+    key, separator, value = argument.partition("=")
+    span = Span(0, 0, argument=key)
+    names = key.split(".")
+    try:
+        if not separator or not all(names):
+            raise _wrong("expected a key path and a value, with = between them")
+        path = _resolve(source, names)
+        source.forget(path)
+        source.key_spans[path] = span
+        source.data = _put(source.data, path, Reader(source, span).read(_node(value), path))
+    except SourceError as error:
+        source.problems.append(Problem(span, error.problem.message, error.problem.hint))
+
+
+def _resolve(source: Source, names: list[str]) -> KeyPath:
+    """The path that ``names`` mean in the data: a number is an index where a list is, and else a key."""
+    path, node = KeyPath(), source.data
+    for name in names:
+        if isinstance(node, list):
+            if not name.isdecimal() or int(name) >= len(node):
+                raise _wrong(f"{dotted(path)} is a list of {len(node)}: there is no item {name}")
+            path, node = (*path, int(name)), node[int(name)]
+        elif isinstance(node, dict):
+            path, node = (*path, name), node.get(name)
+        elif node is None and not name.isdecimal():
+            path = (*path, name)
+        else:
+            raise _wrong(f"{dotted(path)} is {'empty' if node is None else 'a single value'}: it has no {name}")
+    return path
+
+
+def _put(data: object, path: KeyPath, value: object) -> object:
+    """``data`` with ``value`` at ``path``; mappings are made where nothing is."""
+    if not path:
+        return value
+    part, rest = path[0], path[1:]
+    if isinstance(data, list) and isinstance(part, int):
+        data[part] = _put(data[part], rest, value)
+        return data
+    mapping = data if isinstance(data, dict) else {}
+    mapping[part] = _put(mapping.get(part), rest, value)
+    return mapping
+
+
+def _node(value: str) -> Node:
+    node = compose(value) if value.startswith(_STRUCTURED) else None
+    return node or plain_scalar(value)
+
+
+def _wrong(message: str) -> SourceError:
+    return SourceError(Problem(Span(0, 0), message, _HINT))
