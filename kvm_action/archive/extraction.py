@@ -164,12 +164,17 @@ class _Extraction:
         """Links come last, so that nothing is ever written through one; those that lead out go again."""
         made = [path for path in (self._make_link(*link) for link in self._links.items()) if path]
         for path in made:
-            target = path.resolve()
-            if target.is_relative_to(self.into) and target.exists():
+            if self._leads_inside(path):
                 self._paths.append(path)
             else:
                 path.unlink()
                 self.note(f"{path.relative_to(self.into)}: left out, a link to something that was not copied")
+
+    def _leads_inside(self, link: Path) -> bool:
+        try:
+            return link.resolve(strict=True).is_relative_to(self.into)
+        except (OSError, RuntimeError):  # nothing there; a loop is a RuntimeError before Python 3.13
+            return False
 
     def _make_link(self, name: PurePosixPath, target: str) -> Path | None:
         try:

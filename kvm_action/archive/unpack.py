@@ -32,8 +32,9 @@ def _refuse_folder(path: str) -> str:
 def _unpack_into(folder: str, owner: str) -> str:
     return f"""\
 if [ ! -e {folder} ]; then
-    mkdir -p -- {folder} 2>/dev/null ||
-        {{ sudo -n mkdir -p -- {folder} && sudo -n chown {owner} -- {folder}; }} || exit
+    said=$(mkdir -p -- {folder} 2>&1) ||
+        {{ sudo -n mkdir -p -- {folder} && sudo -n chown {owner} -- {folder}; }} 2>/dev/null ||
+        {{ echo "$said" >&2; exit 1; }}
 fi
 if [ -w {folder} ]; then
     exec {_TAR} {folder} --no-same-owner
