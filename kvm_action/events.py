@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from threading import RLock
 
 from kvm_action.results import CheckResult, RunResult, StepName, StepResult
 
@@ -90,10 +91,12 @@ Sink = Callable[[Event], None]
 
 
 def tee(*sinks: Sink) -> Sink:
-    """One sink that hands each event to all of ``sinks``, in order."""
+    """One sink that hands each event to all of ``sinks``, in order; one at a time, whatever thread it comes from."""
+    turn = RLock()
 
     def send(event: Event) -> None:
-        for sink in sinks:
-            sink(event)
+        with turn:
+            for sink in sinks:
+                sink(event)
 
     return send

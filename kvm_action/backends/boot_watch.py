@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Final
 
-from kvm_action.boot import BootLog
+from kvm_action.boot import BootLog, Stage
 from kvm_action.errors import BootError
 from kvm_action.events import MilestoneReached, Sink
 from kvm_action.wait import Clock, Deadline
@@ -22,15 +22,16 @@ EVIDENCE_LINES: Final = 20
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a boot may take in all, and how long its console may stand still."""
+    """How long a boot may take in all, how long its console may stand still, and how long at the login prompt."""
 
     total: timedelta
     silence: timedelta
+    at_login: timedelta
 
 
 PATIENCE: Final = {
-    "kvm": Patience(timedelta(minutes=3), timedelta(seconds=45)),
-    "tcg": Patience(timedelta(minutes=10), timedelta(seconds=100)),
+    "kvm": Patience(timedelta(minutes=3), timedelta(seconds=45), timedelta(seconds=20)),
+    "tcg": Patience(timedelta(minutes=10), timedelta(seconds=100), timedelta(seconds=60)),
 }
 """Emulation is 10 to 20 times slower than KVM."""
 
@@ -89,7 +90,8 @@ class BootWatch:
         if log.diagnosis and log.diagnosis.fatal:
             return self._stuck(log.diagnosis.cause, log.diagnosis.hint)
         silent = self.elapsed - log.last_growth
-        if silent > self._patience.silence.total_seconds():
+        allowed = self._patience.at_login if log.stage is Stage.LOGIN else self._patience.silence
+        if silent > allowed.total_seconds():
             return self._stuck(f"the console has been silent for {silent:.0f} s", self._guess())
         if self.deadline.passed:
             return self._stuck(f"it is not up after {self._patience.total.total_seconds():.0f} s", self._guess())

@@ -42,9 +42,13 @@ KEPT_FOR: Final = timedelta(hours=4)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a run needs beside its plan. ``runs``: where run folders are made; ``out``: where evidence goes."""
+    """What a run needs beside its plan.
+
+    ``image`` is a name in the store or a file; ``runs``: where run folders are made; ``out``: for evidence.
+    """
 
     run: str
+    image: str
     accel: Accel
     keep: Keep
     store: Store
@@ -95,7 +99,7 @@ class VirtualMachine:
     @cached_property
     def image(self) -> Image:
         """The base image."""
-        return self.settings.store.get(self.plan.machine.image)
+        return self.settings.store.get(self.settings.image)
 
     @cached_property
     def accel(self) -> AccelInfo:

@@ -1,6 +1,5 @@
 """`kvm-e2e run`: wires a plan, a backend, the terminal and the reports together."""
 
-import json
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from kvm_action.runs import new_run_id
 class Options:
     """The command's options, parsed."""
 
+    image: str | None
     backend: BackendName
     accel: Accel
     start: StartMode
@@ -63,11 +63,9 @@ def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[s
 @click.option(
     "--json", "as_json", is_flag=True, help="Print result.json to standard output; progress goes to stderr."
 )
-def command(plan: Path, image: str | None, overrides: tuple[str, ...], **chosen: object) -> int:
+def command(plan: Path, overrides: tuple[str, ...], **chosen: object) -> int:
     """Run PLAN: boot a machine, run the script in it, check the result, report, and clean up."""
     options = _options(chosen)
-    if image:
-        overrides = (*overrides, f"machine.image={json.dumps(image)}")
     loaded = load_plan(plan, overrides)
     result = run_plan(loaded, options)
     if options.as_json:
@@ -78,6 +76,7 @@ def command(plan: Path, image: str | None, overrides: tuple[str, ...], **chosen:
 def _options(chosen: dict[str, object]) -> Options:
     out, keep, timeout = chosen["out"], chosen["keep"], chosen["timeout"]
     return Options(
+        image=str(chosen["image"]) if chosen["image"] else None,
         backend=BackendName(str(chosen["backend"])),
         accel=Accel(str(chosen["accel"])),
         start=StartMode(str(chosen["start"])),
@@ -113,6 +112,7 @@ def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink:
     home = Home.from_environ()
     settings = Settings(
         run=run_id,
+        image=options.image or loaded.plan.machine.image,
         accel=options.accel,
         keep=options.keep or loaded.plan.keep,
         store=Store(home.images),

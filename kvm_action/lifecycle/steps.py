@@ -107,8 +107,8 @@ def fetch_artifacts(context: RunContext) -> None:
         except E2EError as error:
             context.sink(Note(text=f"artifacts {pattern}: {error.message}", warning=True))
         else:
-            if not got:
-                context.sink(Note(text=f"artifacts {pattern}: nothing matches", warning=True))
+            for note in got.notes or (() if got else ("nothing matches",)):
+                context.sink(Note(text=f"artifacts {pattern}: {note}", warning=True))
 
 
 def take(name: str) -> Callable[[RunContext], str]:

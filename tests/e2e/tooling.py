@@ -1,0 +1,111 @@
+"""The command as a user calls it, with a home of its own, and a look at what it left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+IMAGES = ("debian-12", "debian-13")
+BOOT = 300  # seconds that a run may take here, under emulation and load
+
+
+@dataclass
+class Ended:
+    """A command that has ended, and what it left in its output folder."""
+
+    status: int
+    stdout: str
+    stderr: str
+    out: Path
+    seconds: float
+
+    @property
+    def result(self) -> dict:
+        return json.loads((self.out / "result.json").read_text())
+
+    @property
+    def failure(self) -> dict:
+        return self.result["failure"]
+
+
+@dataclass
+class Tool:
+    """The command line, with a home of its own whose images are the user's."""
+
+    home: Path
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    calls: int = 0
+
+    def write_plan(self, text: str, name: str = "plan.yml") -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def start(self, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
+        self.calls += 1
+        out = self.folder / f"out-{self.calls}"
+        command = [sys.executable, "-m", "kvm_action", *arguments]
+        if arguments[0] == "run":
+            command += ["--out", str(out)]
+        environment = {**os.environ, "KVM_E2E_HOME": str(self.home), **self.environment}
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=environment,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        return process, out
+
+    def wait(self, process: subprocess.Popen[str], out: Path, timeout: float = BOOT) -> Ended:
+        began = time.monotonic()
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        return Ended(process.returncode, stdout, stderr, out, time.monotonic() - began)
+
+    def __call__(self, *arguments: str, timeout: float = BOOT) -> Ended:
+        return self.wait(*self.start(*arguments), timeout=timeout)
+
+
+def machines() -> set[str]:
+    """The names of our machines that have a QEMU on this host."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        found |= {word.decode() for word in words if word.startswith(b"guest=kvm-e2e-")}
+    return found
+
+
+def wait_for(condition, seconds: float, what: str) -> None:
+    """Wait for an event that another process brings about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.1)
+
+
+def events(out: Path) -> list[dict]:
+    file = out / "events.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def has_started(out: Path, step: str) -> bool:
+    return any(event.get("event") == "StepStarted" and event.get("name") == step for event in events(out))

@@ -1,0 +1,254 @@
+"""The story of a run, told with a machine that can be made to fail in every step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from kvm_action import lifecycle
+from kvm_action.errors import (
+    BootError,
+    E2EError,
+    ExitCode,
+    GuestConnectionError,
+    HostError,
+    InterruptedRunError,
+    ProvisionError,
+)
+from kvm_action.events import Event, RunFinished, StepFinished, Stream
+from kvm_action.guest import GuestOutput, MachineFacts, Received, Skipped, Tree
+from kvm_action.plan.load import LoadedPlan, load_plan
+from kvm_action.plan.model import Keep
+from kvm_action.results import Outcome, RunResult, SnapshotInfo, StepName, StepOutcome
+
+
+@dataclass
+class ScriptedGuest:
+    """A guest that prints what it was told and ends how it was told."""
+
+    output: bytes = b"hello\n"
+    status: int = 0
+    signal: str = ""
+    raises: E2EError | None = None
+
+    def run(self, command: str, **options: object) -> GuestOutput:
+        if on_output := options.get("on_output"):
+            on_output(Stream.STDOUT, self.output)
+            if self.raises:
+                raise self.raises
+        return GuestOutput(command, self.status, b"", b"", signal=self.signal)
+
+    def put(self, tree: Tree, timeout: object) -> int:
+        return 10
+
+    def get(self, pattern: str, into: Path, **options: object) -> Received:
+        return Received(())
+
+    def ssh_access(self) -> None:
+        return None
+
+
+@dataclass
+class ScriptedMachine:
+    """Does nothing, remembers what was asked of it, and raises in one step what it was told to."""
+
+    guest: ScriptedGuest
+    fails_in: str = ""
+    error: BaseException | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def _step(self, name: str) -> str:
+        self.asked.append(name)
+        if name == self.fails_in and self.error:
+            raise self.error
+        return name
+
+    def check_host(self) -> str:
+        return self._step("check_host")
+
+    def create_disk(self) -> str:
+        return self._step("create_disk")
+
+    def create_seed(self) -> str:
+        return self._step("create_seed")
+
+    def launch(self) -> str:
+        return self._step("launch")
+
+    def wait_for_network(self) -> str:
+        return self._step("wait_for_network")
+
+    def connect(self) -> ScriptedGuest:
+        self._step("connect")
+        return self.guest
+
+    def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:
+        raise Skipped("not here")
+
+    def assert_reachable(self) -> None:
+        self._step("assert_reachable")
+
+    def explain(self, error: E2EError) -> E2EError:
+        return error
+
+    def collect_evidence(self, into: Path, *, quickly: bool) -> str:
+        return self._step("evidence quickly" if quickly else "evidence")
+
+    def console_tail(self) -> tuple[str, ...]:
+        return ("last console line",)
+
+    def stage(self) -> str:
+        return "kernel"
+
+    def facts(self) -> MachineFacts:
+        return MachineFacts()
+
+    def keep(self) -> str:
+        return self._step("keep")
+
+
+@dataclass
+class ScriptedBackend:
+    made: ScriptedMachine
+    name: str = "kvm"
+    ended: bool = False
+
+    @contextmanager
+    def machine(self) -> Iterator[ScriptedMachine]:
+        try:
+            yield self.made
+        finally:
+            self.ended = True
+
+
+@dataclass
+class Told:
+    """What came of a run."""
+
+    result: RunResult
+    backend: ScriptedBackend
+    events: list[Event]
+    reports: list[RunResult]
+
+    @property
+    def outcomes(self) -> dict[StepName, StepOutcome]:
+        return {step.name: step.outcome for step in self.result.steps}
+
+
+def plan(folder: Path, text: str = 'provision: {run: "true"}') -> LoadedPlan:
+    (folder / "plan.yml").write_text(text)
+    return load_plan(folder / "plan.yml")
+
+
+def tell(folder: Path, machine: ScriptedMachine, *, keep: Keep = Keep.NEVER, text: str | None = None) -> Told:
+    events, reports = [], []
+    backend = ScriptedBackend(machine)
+    using = lifecycle.Collaborators(
+        sink=events.append, report=lambda result, _out: reports.append(result), keep=keep
+    )
+    loaded = plan(folder, text) if text else plan(folder)
+    out = folder / "out"
+    out.mkdir()
+    result = lifecycle.run("run-1", loaded, backend, out, using)
+    return Told(result, backend, events, reports)
+
+
+def machine(fails_in: str = "", error: BaseException | None = None, **guest: object) -> ScriptedMachine:
+    return ScriptedMachine(ScriptedGuest(**guest), fails_in, error)
+
+
+def test_a_run_that_passes_tells_all_steps_and_exits_zero(tmp_path: Path) -> None:
+    told = tell(tmp_path, machine())
+    assert (told.result.outcome, told.result.exit_code) == (Outcome.PASSED, 0)
+    assert set(told.outcomes.values()) <= {StepOutcome.PASSED, StepOutcome.SKIPPED}
+    assert told.result.script_tail == ("hello",)
+    assert isinstance(told.events[-1], RunFinished)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "code"),
+    [
+        ("check_host", HostError("no"), ExitCode.INFRASTRUCTURE),
+        ("create_disk", HostError("full"), ExitCode.INFRASTRUCTURE),
+        ("wait_for_network", BootError("stuck"), ExitCode.INFRASTRUCTURE),
+        ("connect", GuestConnectionError("lost"), ExitCode.INFRASTRUCTURE),
+        ("assert_reachable", ProvisionError("broken"), ExitCode.TEST_FAILED),
+        ("launch", InterruptedRunError("int"), ExitCode.SIGINT),
+        ("launch", InterruptedRunError("term", ExitCode.SIGTERM), ExitCode.SIGTERM),
+    ],
+)
+def test_a_failure_in_any_step_skips_the_rest_but_never_evidence_report_and_cleanup(
+    tmp_path: Path, step: str, error: E2EError, code: ExitCode
+) -> None:
+    told = tell(tmp_path, machine(step, error))
+    assert told.result.exit_code == code
+    assert told.backend.ended
+    outcomes = told.outcomes
+    assert outcomes[StepName.VALIDATE] is StepOutcome.SKIPPED
+    for always in (StepName.EVIDENCE, StepName.REPORT, StepName.CLEANUP):
+        assert outcomes[always] is StepOutcome.PASSED
+    assert told.reports[-1].steps[-1].name is StepName.CLEANUP
+
+
+def test_evidence_is_taken_quickly_when_we_are_being_killed(tmp_path: Path) -> None:
+    told = tell(tmp_path, machine("launch", InterruptedRunError("int")))
+    assert "evidence quickly" in told.backend.made.asked
+
+
+def test_a_failing_script_shows_its_own_last_lines_and_a_stuck_boot_the_consoles(tmp_path: Path) -> None:
+    script = tell(tmp_path, machine(output=b"one\nE: no such package\n", status=100)).result.failure
+    assert script.evidence[-1] == "E: no such package"
+    (tmp_path / "b").mkdir()
+    boot = tell(tmp_path / "b", machine("wait_for_network", BootError("stuck"))).result.failure
+    assert (boot.evidence, boot.stage) == (("last console line",), "kernel")
+
+
+def test_a_bug_of_ours_is_raised_but_only_after_the_machine_is_gone(tmp_path: Path) -> None:
+    made = machine("create_seed", ZeroDivisionError("oops"))
+    backend = ScriptedBackend(made)
+    reports: list[RunResult] = []
+    using = lifecycle.Collaborators(
+        sink=lambda _event: None, report=lambda result, _out: reports.append(result), keep=Keep.NEVER
+    )
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ZeroDivisionError):
+        lifecycle.run("run-1", plan(tmp_path), backend, tmp_path / "out", using)
+    assert backend.ended
+    assert reports[-1].exit_code == ExitCode.BUG
+
+
+@pytest.mark.parametrize(
+    ("keep", "fails", "kept"),
+    [
+        (Keep.NEVER, True, False),
+        (Keep.ON_FAILURE, True, True),
+        (Keep.ON_FAILURE, False, False),
+        (Keep.ALWAYS, False, True),
+    ],
+)
+def test_a_machine_is_kept_when_it_was_asked_for_and_only_then(
+    tmp_path: Path, keep: Keep, fails: bool, kept: bool
+) -> None:
+    told = tell(tmp_path, machine(status=int(fails)), keep=keep)
+    assert ("keep" in told.backend.made.asked) is kept
+
+
+def test_an_interrupted_run_keeps_nothing(tmp_path: Path) -> None:
+    told = tell(tmp_path, machine("launch", InterruptedRunError("int")), keep=Keep.ALWAYS)
+    assert "keep" not in told.backend.made.asked
+
+
+def test_secrets_of_the_plan_are_nowhere_in_the_result(tmp_path: Path) -> None:
+    text = 'provision: {run: "true", env: {API_TOKEN: s3cr3t-value, DEBIAN_FRONTEND: noninteractive}}'
+    told = tell(tmp_path, machine(output=b"noninteractive s3cr3t-value\n", status=1), text=text)
+    assert told.result.failure.evidence == ("noninteractive ***",)
+    assert "s3cr3t-value" not in repr(told.result) + repr(told.events)
+    assert b"s3cr3t" not in (tmp_path / "out/provision.log").read_bytes()
+
+
+def test_every_step_that_starts_also_ends(tmp_path: Path) -> None:
+    told = tell(tmp_path, machine("connect", GuestConnectionError("lost")))
+    finished = [event.result.name for event in told.events if isinstance(event, StepFinished)]
+    assert finished == [step.name for step in told.result.steps]
