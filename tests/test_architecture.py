@@ -37,7 +37,7 @@ DOORS: Final = {
     "subprocess": {"proc"},
     "rich": {"cli"},
     "click": {"cli"},
-    "junitparser": {"report"},
+    "junitparser": {"report", "checks"},
     "ruamel": {"plan", "seed"},
 }
 

@@ -1,0 +1,72 @@
+"""testinfra over our own guest: its modules know how to ask, `guest.Guest` carries the questions."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
+
+from kvm_action.checks.facts import shown
+from kvm_action.errors import CommandTimeoutError
+from kvm_action.guest import Guest, GuestOutput
+from kvm_action.wait import Deadline
+
+
+class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no types
+    """Runs testinfra's commands with `Guest.run`, as root when ``as_root``. For several threads at once."""
+
+    NAME = "kvm-e2e"
+
+    def __init__(self, guest: Guest, as_root: bool = False) -> None:
+        """Asks the guest nothing."""
+        super().__init__("guest")
+        self._guest = guest
+        self._as_root = as_root
+        self._thread = threading.local()
+
+    def allow_until(self, deadline: Deadline) -> None:
+        """The commands of this thread end by ``deadline``."""
+        self._thread.deadline = deadline
+
+    def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
+        """Run a command; ``args`` are quoted into it. Raises what `Guest.run` raises."""
+        line = self.quote(command, *args)
+        deadline: Deadline = self._thread.deadline
+        if deadline.passed:
+            raise CommandTimeoutError(f"no time was left for `{line}`")
+        ended = self._guest.run(line, timeout=timedelta(seconds=deadline.left), sudo=self._as_root)
+        self._thread.last = ended
+        return self.result(ended.status, line.encode(errors="surrogateescape"), ended.stdout, ended.stderr)
+
+    def last_answer(self) -> str:
+        """What the guest said to this thread's last command, for a message about an answer that makes no sense."""
+        ended: GuestOutput | None = getattr(self._thread, "last", None)
+        if ended is None:
+            return "nothing"
+        words = shown(ended.stderr) or shown(ended.stdout) or "it printed nothing"
+        return f"`{ended.command}` ended with status {ended.status}: {words}"
+
+    def get_encoding(self) -> str:
+        """UTF-8; testinfra would ask the guest's Python."""
+        return "utf-8"
+
+
+def host_over(guest: Guest, as_root: bool = False) -> Host:
+    """A testinfra host; what it learns of the system it keeps."""
+    backend = GuestBackend(guest, as_root)
+    host = Host(backend)
+    backend.set_host(host)
+    return host
+
+
+def allow_until(host: Host, deadline: Deadline) -> None:
+    """What this thread asks ``host`` (of `host_over`) has to be answered by ``deadline``."""
+    backend: GuestBackend = host.backend
+    backend.allow_until(deadline)
+
+
+def last_answer(host: Host) -> str:
+    """The last thing that the guest answered to this thread."""
+    backend: GuestBackend = host.backend
+    return backend.last_answer()

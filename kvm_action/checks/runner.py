@@ -1,0 +1,169 @@
+"""All checks of a plan, several at a time, each to its own result; only the end of the guest ends them early."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Final
+
+from testinfra.host import Host
+
+from kvm_action.checks.backend import allow_until, host_over, last_answer
+from kvm_action.checks.commands import check_command, check_http
+from kvm_action.checks.facts import CannotAskError, Verdict
+from kvm_action.checks.files import check_file
+from kvm_action.checks.own_tests import run_own_tests
+from kvm_action.checks.system import check_package, check_port, check_service, check_user
+from kvm_action.errors import CommandTimeoutError, E2EError, GuestConnectionError
+from kvm_action.guest import Guest
+from kvm_action.plan.checks import (
+    Check,
+    CommandCheck,
+    DesktopCheck,
+    FileCheck,
+    HttpCheck,
+    IdeCheck,
+    PackageCheck,
+    PortCheck,
+    RdpCheck,
+    ServiceCheck,
+    TestinfraCheck,
+    UserCheck,
+)
+from kvm_action.results import CheckOutcome, CheckResult
+from kvm_action.units import format_duration
+from kvm_action.wait import Deadline
+
+OnResult = Callable[[CheckResult], None]
+
+_AT_ONCE: Final = 4
+_LATER: Final = "not yet available in this version"
+_LOST: Final = "not carried out: the connection to the guest was lost before"
+# What testinfra's modules raise when a guest answers with something that they do not expect.
+_UNEXPECTED: Final = (AssertionError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+
+
+def run_checks(
+    guest: Guest, checks: Sequence[Check], *, folder: Path, on_result: OnResult
+) -> tuple[CheckResult, ...]:
+    """Carry out all checks, whatever each comes to. Results, and calls of ``on_result``, in the plan's order.
+
+    ``folder`` is the plan's, for files of the user's own. Never raises for the guest's sake: when the connection
+    breaks, the checks that are left are errors at once.
+    """
+    as_root = any(isinstance(check, FileCheck) for check in checks) and _may_be_root(guest)
+    round_ = _Round(guest, folder, host_over(guest), host_over(guest, as_root))
+    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check")
+    results: list[CheckResult] = []
+    try:
+        for found in pool.map(round_.examine, checks):
+            for result in found:
+                on_result(result)
+            results += found
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
+    return tuple(results)
+
+
+def _may_be_root(guest: Guest) -> bool:
+    """Can the plan's user use sudo? Root may look at every file."""
+    try:
+        return guest.run("true", sudo=True, timeout=timedelta(seconds=60)).ok
+    except E2EError:
+        return False
+
+
+@dataclass
+class _Round:
+    """The checks of one run share what was learnt of the guest, and whether it is still there."""
+
+    guest: Guest
+    folder: Path
+    host: Host
+    root: Host
+    lost: Event = field(default_factory=Event)
+
+    def examine(self, check: Check) -> tuple[CheckResult, ...]:
+        """Carry out one check, unless the guest is gone."""
+        began = time.monotonic()
+        if isinstance(check, TestinfraCheck) and not self.lost.is_set():
+            if access := self.guest.ssh_access():
+                return run_own_tests(check, access, self.folder)
+            verdict = Verdict(CheckOutcome.SKIPPED, message="testinfra files need a machine with SSH")
+        else:
+            verdict = self._safe_verdict(check)
+        return (_result(check, verdict, time.monotonic() - began),)
+
+    def _safe_verdict(self, check: Check) -> Verdict:
+        if self.lost.is_set():
+            return Verdict(CheckOutcome.ERROR, message=_LOST)
+        try:
+            return self._verdict(check)
+        except CommandTimeoutError as error:
+            return _overdue(check, error)
+        except (E2EError, CannotAskError, *_UNEXPECTED) as error:
+            return Verdict(CheckOutcome.ERROR, message=self._explain(check, error))
+
+    def _explain(self, check: Check, error: Exception) -> str:
+        """Why a check could not be carried out."""
+        if isinstance(error, GuestConnectionError):
+            self.lost.set()
+        if isinstance(error, E2EError):
+            return error.message
+        if isinstance(error, CannotAskError):
+            return str(error)
+        host = self.root if isinstance(check, FileCheck) else self.host
+        return f"the guest gave an unexpected answer: {last_answer(host)}"
+
+    def _verdict(self, check: Check) -> Verdict:
+        deadline = Deadline(check.timeout)
+        match check:
+            case CommandCheck():
+                return check_command(check, self.guest, check.timeout)
+            case HttpCheck():
+                return check_http(check, self.guest, check.timeout)
+            case FileCheck():
+                allow_until(self.root, deadline)
+                return check_file(check, self.root)
+            case UserCheck() | PackageCheck() | ServiceCheck() | PortCheck():
+                allow_until(self.host, deadline)
+                return self._look(check)
+            case RdpCheck() | DesktopCheck() | IdeCheck() | TestinfraCheck():
+                return Verdict(CheckOutcome.SKIPPED, message=_LATER)
+
+    def _look(self, check: UserCheck | PackageCheck | ServiceCheck | PortCheck) -> Verdict:
+        match check:
+            case UserCheck():
+                return check_user(check, self.host)
+            case PackageCheck():
+                return check_package(check, self.host)
+            case ServiceCheck():
+                return check_service(check, self.host)
+            case PortCheck():
+                return check_port(check, self.host)
+
+
+def _overdue(check: Check, error: CommandTimeoutError) -> Verdict:
+    """A command of the plan's own that hangs has failed; a question of ours that hangs is an error."""
+    own = isinstance(check, CommandCheck | HttpCheck)
+    return Verdict(
+        CheckOutcome.FAILED if own else CheckOutcome.ERROR,
+        expected=f"within {format_duration(check.timeout)}",
+        actual="not finished",
+        message=error.message,
+    )
+
+
+def _result(check: Check, verdict: Verdict, seconds: float) -> CheckResult:
+    return CheckResult(
+        name=check.title,
+        kind=check.kind,
+        outcome=verdict.outcome,
+        seconds=round(seconds, 3),
+        expected=verdict.expected,
+        actual=verdict.actual,
+        message=verdict.message,
+    )

@@ -1,0 +1,176 @@
+"""Checks against this very machine, through a real SSH server on its loopback."""
+
+import getpass
+import grp
+import http.server
+import pwd
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sshd import MISSING, SSHD, sshd
+
+from kvm_action.checks import run_checks
+from kvm_action.plan.checks import (
+    Check,
+    CommandCheck,
+    FileCheck,
+    FileType,
+    HttpCheck,
+    PackageCheck,
+    PortCheck,
+    TestinfraCheck,
+    UserCheck,
+)
+from kvm_action.results import CheckOutcome, CheckResult
+from kvm_action.ssh import Session, connect
+from kvm_action.wait import Deadline, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(SSHD is None, reason=MISSING)]
+
+
+@pytest.fixture(scope="module")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    folder = tmp_path_factory.mktemp("sshd")
+    with (
+        sshd(folder) as server,
+        connect(
+            server.address,
+            user=server.user,
+            private_key=server.user_key.private,
+            host_key=server.host_key.public,
+            deadline=Deadline(timedelta(seconds=20)),
+            access_folder=folder / "access",
+        ) as session,
+    ):
+        yield session
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status = int(self.path.removeprefix("/"))
+        self.send_response(status)
+        self.send_header("Location", "/200")
+        self.end_headers()
+        self.wfile.write(b"a page" * 500_000)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def examine(guest: Session, *checks: Check, folder: Path = Path()) -> list[CheckResult]:
+    return list(run_checks(guest, checks, folder=folder, on_result=lambda _result: None))
+
+
+def outcome(guest: Session, check: Check) -> CheckOutcome:
+    (result,) = examine(guest, check)
+    assert result.outcome is not CheckOutcome.ERROR, result.message
+    return result.outcome
+
+
+def test_users_of_this_machine_are_seen_as_they_are(guest: Session) -> None:
+    me = pwd.getpwnam(getpass.getuser())
+    group = grp.getgrgid(me.pw_gid).gr_name
+    good = UserCheck(name=me.pw_name, shell=me.pw_shell, home=me.pw_dir, groups=(group,))
+    assert outcome(guest, good) is CheckOutcome.PASSED
+    assert outcome(guest, UserCheck(name=me.pw_name, shell="/bin/nosuch")) is CheckOutcome.FAILED
+    assert outcome(guest, UserCheck(name="nosuch-user")) is CheckOutcome.FAILED
+
+
+def test_packages_of_this_machine_are_seen_as_they_are(guest: Session) -> None:
+    assert outcome(guest, PackageCheck(name="coreutils")) is CheckOutcome.PASSED
+    assert outcome(guest, PackageCheck(name="no-such-package")) is CheckOutcome.FAILED
+    assert outcome(guest, PackageCheck(name="coreutils", version="0")) is CheckOutcome.FAILED
+
+
+def test_ports_of_this_machine_are_seen_as_they_are(guest: Session, port: int) -> None:
+    assert outcome(guest, PortCheck(port=port)) is CheckOutcome.PASSED
+    assert outcome(guest, PortCheck(port=port, address="127.0.0.1")) is CheckOutcome.PASSED
+    assert outcome(guest, PortCheck(port=port, address="::1")) is CheckOutcome.FAILED
+    assert outcome(guest, PortCheck(port=1)) is CheckOutcome.FAILED
+
+
+def test_files_of_this_machine_are_seen_as_they_are(guest: Session, tmp_path: Path) -> None:
+    path = tmp_path / "a 'file'"
+    path.write_text("line\nport=3389 [x]\n")
+    path.chmod(0o640)
+    (tmp_path / "link").symlink_to("missing")
+    good = FileCheck(
+        path=str(path), type=FileType.FILE, mode=0o640, owner=getpass.getuser(), contains="port=3389 [x]"
+    )
+    assert outcome(guest, good) is CheckOutcome.PASSED
+    assert outcome(guest, FileCheck(path=str(path), contains="line\nport")) is CheckOutcome.PASSED
+    assert outcome(guest, FileCheck(path=str(path), mode=0o600)) is CheckOutcome.FAILED
+    assert outcome(guest, FileCheck(path=str(path), type=FileType.DIRECTORY)) is CheckOutcome.FAILED
+    assert outcome(guest, FileCheck(path=f"{tmp_path}/link", type=FileType.LINK)) is CheckOutcome.PASSED
+    assert outcome(guest, FileCheck(path=f"{tmp_path}/link", exists=False)) is CheckOutcome.FAILED
+    assert outcome(guest, FileCheck(path=f"{tmp_path}/none", exists=False)) is CheckOutcome.PASSED
+
+
+def test_commands_and_their_limits(guest: Session) -> None:
+    assert outcome(guest, CommandCheck(run="echo hello", stdout="hello")) is CheckOutcome.PASSED
+    assert outcome(guest, CommandCheck(run="exit 3", exit=3)) is CheckOutcome.PASSED
+    hangs = CommandCheck(run="sleep 60", timeout=timedelta(seconds=1))
+    assert outcome(guest, hangs) is CheckOutcome.FAILED
+
+
+def test_web_servers_are_asked_without_following_where_they_send(guest: Session, port: int) -> None:
+    url = f"http://127.0.0.1:{port}"
+    assert outcome(guest, HttpCheck(url=f"{url}/200", contains="a page")) is CheckOutcome.PASSED
+    assert outcome(guest, HttpCheck(url=f"{url}/404", status=404)) is CheckOutcome.PASSED
+    assert outcome(guest, HttpCheck(url=f"{url}/302", status=302)) is CheckOutcome.PASSED
+    assert outcome(guest, HttpCheck(url=f"{url}/500")) is CheckOutcome.FAILED
+    (result,) = examine(guest, HttpCheck(url="http://127.0.0.1:1/"))
+    assert result.outcome is CheckOutcome.FAILED
+    assert "no answer" in result.actual
+
+
+def test_a_guest_without_curl_is_asked_by_its_python(guest: Session, port: int) -> None:
+    from kvm_action.checks.commands import http_command
+
+    command = http_command(f"http://127.0.0.1:{port}/404", 5).replace("curl", "no-such-curl")
+    ended = guest.run(command, timeout=timedelta(seconds=20))
+    assert (ended.stdout[:6], ended.stderr) == (b"a page", b"kvm-e2e-status 404\n")
+
+
+def test_a_testinfra_file_of_the_users_own_runs_over_ssh_and_leaves_no_connection(
+    guest: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "test_vps.py").write_text(
+        "def test_me(host):\n"
+        "    assert host.backend.get_connection_type() == 'ssh'\n"
+        f"    assert host.user().name == {getpass.getuser()!r}\n"
+        "def test_pid(host):\n"
+        "    assert host.file('/proc/1').is_directory\n"
+        "def test_wrong(host):\n"
+        "    assert host.file('/nosuch').exists, 'there is no such file'\n"
+    )
+    results = examine(guest, TestinfraCheck(path=Path("test_vps.py")), folder=tmp_path)
+    assert [(result.name.rpartition("::")[2], result.outcome) for result in results] == [
+        ("test_me", CheckOutcome.PASSED),
+        ("test_pid", CheckOutcome.PASSED),
+        ("test_wrong", CheckOutcome.FAILED),
+    ]
+    assert until(lambda: not shared_connections(), Deadline(timedelta(seconds=5)))
+
+
+def shared_connections() -> list[str]:
+    """OpenSSH's master processes, as they call themselves, that belong to this tool."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes().decode(errors="replace"))
+    return [title for title in found if "[mux]" in title and "kvm-e2e-" in title]
