@@ -1,0 +1,1 @@
+"""Base images: the store, and the recipes that fill it. Knows no machine, no seed and no libvirt."""

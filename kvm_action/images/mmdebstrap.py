@@ -1,0 +1,123 @@
+"""mmdebstrap: its command line, and its run with the output condensed to stages."""
+
+import contextlib
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from shlex import quote
+from subprocess import TimeoutExpired
+from threading import Timer
+from typing import IO, TYPE_CHECKING, Final
+
+from kvm_action import proc
+from kvm_action.errors import E2EError, ImageError
+from kvm_action.images.guest_files import SCRIPTS, Disk
+from kvm_action.images.tools import SEARCH_PATH, out_of_space
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_STAGES: Final = {
+    "running apt-get update": "asking the mirror what there is",
+    "downloading packages": "downloading the base packages",
+    "extracting archives": "unpacking them",
+    "installing essential packages": "installing the base system",
+    "installing remaining packages": "downloading and installing kernel, cloud-init, SSH server and the rest",
+    "settling what starts": "settling what starts at boot",
+    "writing the disk": "writing file system and boot loader",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One file system to make and to write to a disk."""
+
+    suite: str
+    packages: tuple[str, ...]
+    sources: tuple[str, ...]
+    """Lines of sources.list; empty: mmdebstrap's own default mirror."""
+    guest_tar: Path
+    disk_file: Path
+    disk: Disk
+    report: Path
+    """Folder that receives the list of packages."""
+    log: Path
+
+
+def command_line(job: Job) -> tuple[str, ...]:
+    """The command. setpriv sees to it that mmdebstrap ends, and cleans up, when we are killed."""
+    inside = f'chroot "$1" sh {SCRIPTS}'
+    return (
+        *("setpriv", "--pdeathsig", "TERM", "--"),
+        *("mmdebstrap", "--variant=apt", "--format=null", "--skip=cleanup"),
+        "--dpkgopt=force-unsafe-io",
+        f"--include={','.join(job.packages)}",
+        f"--essential-hook=tar-in {quote(str(job.guest_tar))} /",
+        f"--customize-hook={inside}/customize.sh >&2",
+        f"--customize-hook=copy-out {SCRIPTS}/packages {quote(str(job.report))}",
+        f"--customize-hook={inside}/pack.sh >&2",
+        *(job.suite, "/dev/null"),
+        *job.sources,
+    )
+
+
+def run_job(job: Job, progress: Callable[[str], None], allowed: timedelta) -> None:
+    """Run mmdebstrap; its whole output goes to ``job.log``.
+
+    Raises ImageError with its last words, HostError when the disk is full.
+    """
+    job.report.mkdir()
+    environment = {**job.disk.environment, "PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"}
+    with job.disk_file.open("r+b") as disk, job.log.open("wb") as log:
+        process = proc.start(command_line(job), cwd=Path("/"), environment=environment, stdin=disk, stdout=log)
+        over = Timer(allowed.total_seconds(), process.terminate)
+        over.start()
+        try:
+            last_lines = _follow(process.stderr or [], log, progress)
+            status = process.wait()
+        finally:
+            over.cancel()
+            _end(process)
+    if status != 0:
+        raise _failure(job, "\n".join(last_lines))
+
+
+def stage(line: str) -> str | None:
+    """What to tell the user when mmdebstrap prints this line, None for nothing."""
+    if not line.startswith("I: "):
+        return None
+    return next((told for begin, told in _STAGES.items() if line.startswith(f"I: {begin}")), None)
+
+
+def _follow(lines: Iterable[bytes], log: IO[bytes], progress: Callable[[str], None]) -> list[str]:
+    last: deque[str] = deque(maxlen=60)
+    for raw in lines:
+        log.write(raw)
+        log.flush()
+        last.append(raw.decode(errors="replace").rstrip())
+        if told := stage(last[-1]):
+            progress(told)
+    return list(last)
+
+
+def _end(process: "Popen[bytes]") -> None:
+    """Let mmdebstrap take its temporary folder away (as an ordinary user we could not), then make sure."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(TimeoutExpired):
+            process.wait(20)
+    proc.kill_group(process)
+
+
+def _failure(job: Job, text: str) -> E2EError:
+    if full := out_of_space(text, Path(tempfile.gettempdir())):
+        return full
+    errors = [line for line in text.splitlines() if line.startswith("E: ")]
+    said = errors[0].removeprefix("E: ") if errors else "it ended without an error message"
+    return ImageError(
+        f"mmdebstrap could not make {job.suite}: {said}",
+        hint=f"the whole output is in {job.log}; is the mirror of this host's apt reachable (`apt-get update`)?",
+    )

@@ -1,0 +1,185 @@
+"""The store of base images: files by content, names as small pointers. Knows no recipe and no machine.
+
+``names/NAME.json`` holds the sha256 that a name means now; ``files/SHA256.qcow2`` is the disk, read-only, with its
+manifest ``files/SHA256.json`` beside it. A name that is built again points to a new file; overlays on the old one
+go on working, and the old file goes with `Store.remove_unused`.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kvm_action.errors import ImageError
+from kvm_action.images import files, manifest, qemu_img, reference, work
+from kvm_action.images.in_use import processes_that_use
+from kvm_action.images.manifest import Manifest
+from kvm_action.images.model import Facts, Firmware, Image
+
+__all__ = ["Firmware", "Image", "Store"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder ``root``; made when something is added."""
+
+    root: Path
+
+    def list(self) -> Sequence[Image]:
+        """All images that have a name, by name. A damaged entry raises ImageError that names it."""
+        return tuple(self._named(name) for name in self._names())
+
+    def get(self, wanted: str) -> Image:
+        """The image that a plan means: a name in the store, or the path of a disk file.
+
+        A file is probed, its sha256 taken, and refused when it is damaged or needs another. Raises ImageError.
+        """
+        if reference.is_path(wanted):
+            return reference.image_of_file(Path(wanted).expanduser())
+        if (image := self.find(wanted)) is None:
+            raise reference.unknown(wanted, self._names())
+        return image
+
+    def find(self, name: str) -> Image | None:
+        """The image of that name, None when there is none. Raises ImageError when it is damaged."""
+        return self._named(name) if name in self._names() else None
+
+    def add(self, name: str, disk: Path, facts: Facts) -> Image:
+        """Take a finished, sound qcow2 file, moving it here, and let ``name`` mean it from now on.
+
+        ``disk`` must be in a folder that `workplace` gave. All or nothing; what the name meant before stays in
+        `files` until it is removed. Raises ImageError.
+        """
+        reference.require_name(name)
+        info = qemu_img.require_sound(disk)
+        entry = Manifest(
+            sha256=files.sha256_of(disk),
+            bytes=disk.stat().st_size,
+            virtual_bytes=info.virtual_bytes,
+            created=datetime.now(UTC),
+            facts=facts,
+        )
+        for folder in (self._files, self.root / "names"):
+            folder.mkdir(parents=True, exist_ok=True)
+        files.publish(disk, self._disk(entry.sha256))
+        files.write_whole(manifest.to_json(entry), self._manifest(entry.sha256))
+        files.write_whole(json.dumps({"sha256": entry.sha256}) + "\n", self._pointer(name))
+        return self._image(name, entry)
+
+    def remove(self, name: str) -> int:
+        """Forget ``name``, and remove its file when no other name means it; returns the bytes freed.
+
+        Raises ImageError when the name is unknown or a running machine uses the file.
+        """
+        if name not in self._names():
+            raise reference.unknown(name, self._names())
+        digest = self._digest(name)
+        shared = any(self._digest(other) == digest for other in self._names() if other != name)
+        if not shared:
+            self._require_unused(name, digest)
+        self._pointer(name).unlink()
+        return 0 if shared else self._discard(digest)
+
+    def remove_unused(self) -> int:
+        """Remove the files that no name means and no process has open; returns the bytes freed."""
+        meant = {self._digest(name) for name in self._names()}
+        disks = [disk for disk in self._files.glob("*.qcow2") if disk.stem not in meant]
+        return sum(self._discard(disk.stem) for disk in disks if not processes_that_use(disk))
+
+    def verify(self, image: Image) -> None:
+        """Read the whole file and compare its sha256. Raises ImageError when it has changed."""
+        if (found := files.sha256_of(image.path)) != image.sha256:
+            raise ImageError(
+                f"image {image.name} has changed on disk: sha256 {found}, not {image.sha256}",
+                hint=reference.how_to_get(image.name, again=True),
+            )
+
+    @contextlib.contextmanager
+    def workplace(self, name: str) -> Iterator[Path]:
+        """A folder of our own on the store's file system, after what killed processes left has been removed."""
+        work.remove_abandoned(self.root / "work")
+        with work.work_folder(self.root / "work", name) as folder:
+            yield folder
+
+    @contextlib.contextmanager
+    def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Be the only one who makes ``name``; ``on_wait`` is called once when another does at the moment."""
+        reference.require_name(name)
+        (self.root / "locks").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def _files(self) -> Path:
+        return self.root / "files"
+
+    def _disk(self, digest: str) -> Path:
+        return self._files / f"{digest}.qcow2"
+
+    def _manifest(self, digest: str) -> Path:
+        return self._files / f"{digest}.json"
+
+    def _pointer(self, name: str) -> Path:
+        return self.root / "names" / f"{name}.json"
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(sorted(file.stem for file in (self.root / "names").glob("[!.]*.json")))
+
+    def _digest(self, name: str) -> str:
+        return str(json.loads(self._pointer(name).read_text())["sha256"])
+
+    def _named(self, name: str) -> Image:
+        try:
+            entry = manifest.from_json(self._manifest(self._digest(name)).read_text())
+            there = self._disk(entry.sha256).stat().st_size
+        except (OSError, ValueError, KeyError) as error:
+            raise ImageError(
+                f"image {name} is in the store, but incomplete: {error}",
+                hint=reference.how_to_get(name, again=True),
+            ) from error
+        if there != entry.bytes:
+            raise ImageError(
+                f"image {name} is damaged: {self._disk(entry.sha256)} has {there} bytes, not {entry.bytes}",
+                hint=reference.how_to_get(name, again=True),
+            )
+        return self._image(name, entry)
+
+    def _image(self, name: str, entry: Manifest) -> Image:
+        return Image(
+            name=name,
+            path=self._disk(entry.sha256),
+            sha256=entry.sha256,
+            bytes=entry.bytes,
+            virtual_bytes=entry.virtual_bytes,
+            firmware=entry.facts.firmware,
+            os=entry.facts.os,
+            created=entry.created,
+            recipe=entry.facts.recipe,
+            packages=entry.facts.packages,
+        )
+
+    def _require_unused(self, name: str, digest: str) -> None:
+        if users := processes_that_use(self._disk(digest)):
+            raise ImageError(
+                f"image {name} is in use by process {', '.join(map(str, users))}",
+                hint="let the run end first (`kvm-e2e reap` ends what dead runs left), then remove it",
+            )
+
+    def _discard(self, digest: str) -> int:
+        disk = self._disk(digest)
+        freed = disk.stat().st_size if disk.exists() else 0
+        self._manifest(digest).unlink(missing_ok=True)
+        disk.unlink(missing_ok=True)
+        return freed
