@@ -4,9 +4,7 @@ In JSON ``Failure.failure_class`` is called ``class``; dates are ISO 8601 in UTC
 """
 
 import json
-import os
 import re
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -15,8 +13,9 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from kvm_action.errors import HostError, PlanError
+from kvm_action.errors import PlanError
 from kvm_action.results import SCHEMA, RunResult
+from kvm_action.whole_file import write_whole
 
 _SCHEMA: Final = re.compile(r"kvm-e2e/result/v(\d+)")
 _HINT: Final = "Give the result.json of a run's output folder."
@@ -37,16 +36,7 @@ def write(result: RunResult, path: Path) -> None:
 
     Raises HostError when the host does not let us (no space, no permission).
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(dumps(result), encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise HostError(
-            f"could not write {path}: {error.strerror}", "Make room or choose another --out."
-        ) from error
+    write_whole(path, dumps(result))
 
 
 def read(path: Path) -> RunResult:

@@ -17,6 +17,7 @@ FLOORS: Final = {
     "__main__": 6,
     "errors": 0, "units": 0, "wait": 0, "results": 0, "text": 0,
     "events": 1, "events_file": 1, "proc": 1, "guest": 1, "paths": 1, "result_file": 1, "plan": 1, "templating": 1,
+    "whole_file": 1,
     "output": 1, "boot": 1, "leases": 1, "reach": 1, "interruption": 1, "host": 1, "archive": 1, "procfs": 1,
     "runs": 2, "doctor": 2, "accel": 2, "images": 2, "seed": 2, "ssh": 2, "hypervisor": 2, "guest_state": 2,
     "backends": 3, "checks": 3,

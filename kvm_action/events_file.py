@@ -1,0 +1,57 @@
+"""events.jsonl: every event of a run as one line of JSON, written when it happens. It knows no meaning of events.
+
+Each line is flushed to the kernel, so what was written is there even when the tool itself is killed.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from kvm_action.errors import HostError
+from kvm_action.events import Event, OutputLine, Sink
+from kvm_action.text import shorten
+
+LINE_LIMIT: Final = 8000
+"""Characters of one line of output that are kept here; provision.log has all of it."""
+
+
+@contextmanager
+def events_file(path: Path) -> Iterator[Sink]:
+    """A sink that appends to ``path``. Raises HostError when the file cannot be opened or written."""
+    with _explained(path):
+        file = path.open("a", encoding="utf-8", buffering=1)
+
+    def append(event: Event) -> None:
+        with _explained(path):
+            file.write(line_of(event))
+
+    with file:
+        yield append
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError(
+            f"could not write {path}: {error.strerror}", "Make room or choose another --out."
+        ) from error
+
+
+def line_of(event: Event) -> str:
+    """``event`` as one line, its kind first: ``{"event": "StepStarted", "name": "ssh", "at": …}``."""
+    fields = asdict(event)
+    if isinstance(event, OutputLine):
+        fields["text"] = shorten(event.text, LINE_LIMIT)
+    return json.dumps({"event": type(event).__name__, **fields}, default=_iso) + "\n"
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"no JSON for {value!r}")
