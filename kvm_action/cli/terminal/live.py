@@ -1,0 +1,196 @@
+"""A run on a terminal: a line for each step that is over, and one that moves for the step that is not."""
+
+import time
+from collections import deque
+from threading import RLock
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from kvm_action.cli.terminal.summary import Summary, summary
+from kvm_action.events import (
+    CheckFinished,
+    Event,
+    MilestoneReached,
+    Note,
+    OutputLine,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    Stream,
+)
+from kvm_action.results import CheckOutcome, CheckResult, Outcome, StepOutcome, StepResult
+from kvm_action.text import plain_line
+from kvm_action.units import format_seconds
+from kvm_action.wait import Clock
+
+PRINT_EVERY: Final = 0.1
+"""Seconds between two prints of output, so that a script that floods does not wait for the terminal."""
+MOST_WAITING: Final = 40
+"""Lines that are kept between two prints; of a flood the rest is only counted."""
+_LINES_BELOW: Final = 4
+_NAME_WIDTH: Final = 13
+
+_STEPS: Final = {
+    StepOutcome.PASSED: ("✓", "green"),
+    StepOutcome.FAILED: ("✗", "bold red"),
+    StepOutcome.ERROR: ("!", "bold yellow"),
+    StepOutcome.SKIPPED: ("–", "dim"),
+    StepOutcome.INTERRUPTED: ("■", "magenta"),
+}
+_CHECKS: Final = {
+    CheckOutcome.PASSED: ("✓", "green"),
+    CheckOutcome.FAILED: ("✗", "bold red"),
+    CheckOutcome.ERROR: ("!", "bold yellow"),
+    CheckOutcome.SKIPPED: ("–", "dim"),
+}
+_ENDS: Final = {
+    Outcome.PASSED: "bold green",
+    Outcome.FAILED: "bold red",
+    Outcome.ERROR: "bold yellow",
+    Outcome.INTERRUPTED: "bold magenta",
+}
+
+
+class LiveTerminal:
+    """A sink and a context manager; leaving it gives the terminal back as it was, whatever happened."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        """``clock`` counts the running step's seconds."""
+        self._console = console
+        self._clock = clock
+        self._lock = RLock()
+        self._waiting: deque[str] = deque(maxlen=MOST_WAITING)
+        self._left_out = 0
+        self._printed_at = clock()
+        self._step = ""
+        self._since = 0.0
+        self._milestone = ""
+        self._spinner = Spinner("dots", style="cyan")
+        self._live = Live(self, console=console, transient=True, refresh_per_second=10)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing; the cursor is back."""
+        with self._lock:
+            self._print_waiting()
+            self._step = ""
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Tell one event."""
+        with self._lock:
+            if isinstance(event, OutputLine):
+                self._output(event)
+                return
+            self._print_waiting()
+            match event:
+                case StepStarted(name=name):
+                    self._step, self._since, self._milestone = name, self._clock(), ""
+                case StepFinished(result=result):
+                    self._step = ""
+                    self._console.print(_step(result))
+                case MilestoneReached(name=name, seconds=seconds):
+                    self._milestone = f"{name.replace('_', ' ')} {format_seconds(seconds)}"
+                case _:
+                    self._console.print(_lasting(event))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """What moves: the newest lines of output that wait to be printed, and the running step."""
+        with self._lock:
+            yield from (_script(line, cut=True) for line in list(self._waiting)[-_LINES_BELOW:])
+            if self._step:
+                yield self._moving()
+
+    def _moving(self) -> Table:
+        words = Text(f"{self._step:<{_NAME_WIDTH}}", style="bold")
+        words.append(format_seconds(self._clock() - self._since), style="cyan")
+        words.append(f"  {self._milestone}", style="dim")
+        words.no_wrap, words.overflow = True, "ellipsis"
+        return _row(self._spinner, words)
+
+    def _output(self, line: OutputLine) -> None:
+        if line.stream is Stream.CONSOLE:
+            return
+        self._left_out += len(self._waiting) == MOST_WAITING
+        self._waiting.append(line.text)
+        if self._clock() - self._printed_at >= PRINT_EVERY:
+            self._print_waiting()
+
+    def _print_waiting(self) -> None:
+        if self._left_out:
+            self._console.print(_script(f"… {self._left_out:,} more lines, in provision.log"))
+        if self._waiting:
+            self._console.print(Text("\n").join(_script(line) for line in self._waiting))
+        self._waiting.clear()
+        self._left_out = 0
+        self._printed_at = self._clock()
+
+
+def _lasting(event: RunStarted | Note | CheckFinished | RunFinished) -> Table | Text:
+    match event:
+        case RunStarted():
+            return Text.assemble((plain_line(event.plan), "bold"), (f" on {event.backend}, run {event.id}", "dim"))
+        case Note(text=text, warning=warning):
+            return _row(Text("!" if warning else "·", "yellow" if warning else "dim"), Text(plain_line(text)))
+        case CheckFinished(result=result):
+            return _check(result)
+        case RunFinished(result=result, out=out):
+            return _last_words(summary(result, out))
+
+
+def _row(mark: Text | Spinner, words: Text | Table) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_row(mark, words)
+    table.expand = True
+    return table
+
+
+def _step(step: StepResult) -> Table:
+    symbol, style = _STEPS[step.outcome]
+    skipped = step.outcome is StepOutcome.SKIPPED
+    words = Text(f"{step.name:<{_NAME_WIDTH}}", style="dim" if skipped else "")
+    words.append("skipped" if skipped else format_seconds(step.seconds), style="dim" if skipped else "cyan")
+    if step.detail:
+        words.append(f"  {plain_line(step.detail, 200)}", style="dim")
+    return _row(Text(symbol, style), words)
+
+
+def _check(check: CheckResult) -> Table:
+    symbol, style = _CHECKS[check.outcome]
+    words = Text(plain_line(check.name, 200))
+    if check.outcome is not CheckOutcome.PASSED:
+        words.append(f"  {plain_line(check.message, 400)}", style="dim")
+    return _row(Text(" "), _row(Text(symbol, style), words))
+
+
+def _script(line: str, cut: bool = False) -> Text:
+    text = Text(f"  │ {plain_line(line.expandtabs())}", style="dim", overflow="ellipsis" if cut else "fold")
+    text.no_wrap = cut
+    return text
+
+
+def _last_words(told: Summary) -> Table:
+    table = Table.grid()
+    table.add_column(overflow="fold")
+    table.add_row("")
+    table.add_row(_row(Text(told.symbol, _ENDS[told.outcome]), Text(told.title, _ENDS[told.outcome])))
+    for line in told.evidence:
+        table.add_row(_script(line))
+    for label, text in told.facts:
+        table.add_row(Text.assemble((f"{label:<7}", "cyan"), text))
+    return table
