@@ -15,6 +15,8 @@ from kvm_action.wait import Deadline
 PATIENCE: Final = timedelta(seconds=10)
 """For all test guests together. One takes 0.2 s on a usual host, and QEMU alone 3 s where KVM is nested in TCG."""
 
+NO_FLAG: Final = "the CPU shows no virtualization (neither vmx nor svm in /proc/cpuinfo)"
+
 HOST_CPU: Final = "host"
 PLAIN_CPU: Final = "qemu64"
 
@@ -38,7 +40,7 @@ class KvmFacts:
             return ""
         if self.device and not self.device.ok:
             return self.device.trouble
-        return self._guest_trouble or "the CPU shows no virtualization (neither vmx nor svm in /proc/cpuinfo)"
+        return self._guest_trouble or NO_FLAG
 
     @property
     def _guest_trouble(self) -> str:
@@ -82,6 +84,8 @@ def decide(requested: Accel, facts: KvmFacts) -> AccelInfo:
     """Judge the facts. Raises HostError when KVM is requested and does not work."""
     if requested is Accel.TCG:
         return AccelInfo(name="tcg", reason="requested")
+    if requested is Accel.AUTO and not facts.flag:
+        return AccelInfo(name="tcg", reason=NO_FLAG)
     if facts.guest and facts.guest.ok:
         return AccelInfo(name="kvm", reason=facts.guest.sentence)
     if requested is Accel.KVM:

@@ -44,7 +44,7 @@ def test_the_machine_code_is_that_of_its_source(tmp_path: Path) -> None:
         pytest.skip("needs binutils")
     source = Path(rom_module.__file__).with_name("rom.S")
     assert proc.run(["as", "--64", source, "-o", tmp_path / "rom.o"]).ok
-    linked = [
+    linked: list[str | Path] = [
         "-Ttext=0x7c00",
         "-e",
         "start",
