@@ -72,6 +72,11 @@ class Examination:
         return os.geteuid() == 0
 
     @property
+    def opens_kvm(self) -> bool:
+        """Is /dev/kvm there, and ours to open?"""
+        return os.access(self.host.path("/dev/kvm"), os.R_OK | os.W_OK)
+
+    @property
     def without_kvm(self) -> Level:
         """How bad it is when KVM does not work."""
         return Level.PROBLEM if self.accel is Accel.KVM else Level.WARNING
@@ -122,7 +127,7 @@ class Examination:
         missing = self.without_kvm
         seen = [kvm.modules(self.host, missing), kvm.device_node(self.host, missing)]
         self.kvm_facts = facts = look_at_kvm(self.host, thorough=True)
-        if facts.device and self.host.path("/dev/kvm").exists():
+        if facts.device and self.opens_kvm:
             seen.append(kvm.api(facts.device.trouble, missing))
         if facts.guest:
             seen.append(kvm.guest(facts.trouble, facts.trouble or facts.guest.sentence, missing))
@@ -166,18 +171,17 @@ class Examination:
 
     def look_at_groups(self) -> list[Finding]:
         """Of libvirt and KVM."""
-        opens = os.access(self.host.path("/dev/kvm"), os.R_OK | os.W_OK)
-        system = default_uri() == SYSTEM
+        of_kvm, wants_kvm = groups.membership("kvm"), self.accel is not Accel.TCG and not self.opens_kvm
         return [
             groups.finding(
                 groups.membership("libvirt"),
-                needed=system and not self.is_root,
+                needed=default_uri() == SYSTEM and not self.is_root,
                 purpose="by root" if self.is_root else "for sessions of one's own",
             ),
             groups.finding(
-                groups.membership("kvm"),
-                needed=not opens and self.host.path("/dev/kvm").exists() and self.accel is not Accel.TCG,
-                purpose="since /dev/kvm opens without it" if opens else "as long as there is no /dev/kvm",
+                of_kvm,
+                needed=wants_kvm and of_kvm.configured,
+                purpose="before /dev/kvm is there and open to it" if wants_kvm else "as things are",
             ),
         ]
 
@@ -265,4 +269,10 @@ def look_at_network(connection: Connection, *, is_root: bool) -> Sequence[Findin
 
 def from_image_tool(tool: ImageTool, purpose: str, missing: Level) -> Program:
     """A program that the image store names, as one that is looked for."""
-    return Program(names=(tool.program,), package=tool.package, purpose=purpose, missing=missing)
+    return Program(
+        names=(tool.program,),
+        package=tool.package,
+        purpose=purpose,
+        missing=missing,
+        has_version=tool is not NEWUIDMAP,
+    )
