@@ -19,7 +19,7 @@ class Markdown(str):
 
 _ENTITIES: Final = {ord(char): f"&#{ord(char)};" for char in "\\`*_[]<>|~&$"}
 _LINKS: Final = re.compile(r"(?i)(?:https?|ftp|mailto|xmpp):|www\.")
-_REFERENCES: Final = re.compile(r"@(?=\w)|(?<!&)#(?=\w)|\bGH-(?=\d)", re.IGNORECASE)
+_REFERENCES: Final = re.compile(r"@|#(?=\w)|\bGH-(?=\d)", re.IGNORECASE)
 _LINE_START: Final = re.compile(r"^\d+[.)](?=\s|$)|^[-+=#]")
 _BACKTICKS: Final = re.compile(r"`{3,}")
 _ZERO_WIDTH_SPACE: Final = "\u200b"
@@ -33,10 +33,9 @@ def escape(value: object) -> Markdown:
 
 
 def _escaped(text: str) -> Markdown:
-    text = text.translate(_ENTITIES)
+    text = _REFERENCES.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, text).translate(_ENTITIES)
     text = _LINE_START.sub(lambda found: found[0][:-1] + _entity(found[0][-1]), text)
-    text = _LINKS.sub(lambda found: found[0][:-1] + _entity(found[0][-1]), text)
-    return Markdown(_REFERENCES.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, text))
+    return Markdown(_LINKS.sub(lambda found: found[0][:-1] + _entity(found[0][-1]), text))
 
 
 def _entity(char: str) -> str:

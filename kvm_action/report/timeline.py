@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Final
 
+from kvm_action.errors import FailureClass
 from kvm_action.results import Milestones, RunResult, StepName, StepOutcome, StepResult
 from kvm_action.text import plain_line
 from kvm_action.units import format_seconds
@@ -11,6 +12,7 @@ from kvm_action.units import format_seconds
 _THEIRS: Final = (StepName.PROVISION, StepName.VALIDATE, StepName.IDEMPOTENCE)
 _SPACINGS: Final = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MOST_TICKS: Final = 6
+_BOOT_FAILURES: Final = (FailureClass.BOOT, FailureClass.NETWORK, FailureClass.CONNECTION)
 _LABELS: Final = {
     "firmware": "firmware",
     "kernel": "kernel",
@@ -65,6 +67,8 @@ class Timeline:
 
     rows: tuple[Row, ...]
     moments: tuple[Moment, ...]
+    missing: str
+    """The milestone that a boot which failed never reached; empty otherwise."""
     ticks: tuple[Tick, ...]
     total: str
 
@@ -75,6 +79,7 @@ def timeline(result: RunResult) -> Timeline:
     return Timeline(
         rows=tuple(_row(step, axis) for step in result.steps),
         moments=_moments(result.milestones),
+        missing=_missing(result),
         ticks=ticks(axis.length),
         total=format_seconds(result.seconds),
     )
@@ -129,6 +134,15 @@ def _moments(milestones: Milestones) -> tuple[Moment, ...]:
         Moment(name=name, seconds=format_seconds(at), since=format_seconds(at - before))
         for (_, before), (name, at) in pairwise(reached)
     )
+
+
+def _missing(result: RunResult) -> str:
+    """The one after the last that was seen; earlier ones may just have gone unseen."""
+    if result.failure is None or result.failure.failure_class not in _BOOT_FAILURES:
+        return ""
+    seen = [getattr(result.milestones, name) is not None for name in _LABELS]
+    after = max((at + 1 for at, was_seen in enumerate(seen) if was_seen), default=len(_LABELS))
+    return next(iter(list(_LABELS.values())[after:]), "")
 
 
 def _percent(part: float, whole: float) -> float:

@@ -100,4 +100,4 @@ def _check(check: CheckResult) -> str:
 def _last_words(result: RunResult, out: str) -> list[str]:
     told = summary(result, out)
     shown = [f"  | {line}" for line in told.evidence]
-    return [told.title, *shown, *(f"{label}: {text}" for label, text in told.facts)]
+    return [told.title, *shown, *(f"{label}: {text}" for label, text in told.facts), f"report: {told.report}"]

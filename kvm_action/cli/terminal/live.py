@@ -6,7 +6,7 @@ from threading import RLock
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -35,7 +35,8 @@ PRINT_EVERY: Final = 0.1
 MOST_WAITING: Final = 40
 """Lines that are kept between two prints; of a flood the rest is only counted."""
 _LINES_BELOW: Final = 4
-_NAME_WIDTH: Final = 13
+_NAME_WIDTH: Final = 14
+_TIME_WIDTH: Final = 10
 
 _STEPS: Final = {
     StepOutcome.PASSED: ("✓", "green"),
@@ -104,6 +105,10 @@ class LiveTerminal:
                     self._console.print(_step(result))
                 case MilestoneReached(name=name, seconds=seconds):
                     self._milestone = f"{name.replace('_', ' ')} {format_seconds(seconds)}"
+                case RunFinished(result=result, out=out):
+                    told = summary(result, out)
+                    self._console.print(_last_words(told))
+                    self._console.print(Text.assemble(("report ", "cyan"), told.report), soft_wrap=True)
                 case _:
                     self._console.print(_lasting(event))
 
@@ -116,8 +121,8 @@ class LiveTerminal:
 
     def _moving(self) -> Table:
         words = Text(f"{self._step:<{_NAME_WIDTH}}", style="bold")
-        words.append(format_seconds(self._clock() - self._since), style="cyan")
-        words.append(f"  {self._milestone}", style="dim")
+        words.append(f"{format_seconds(self._clock() - self._since):<{_TIME_WIDTH}}", style="cyan")
+        words.append(f" {self._milestone}", style="dim")
         words.no_wrap, words.overflow = True, "ellipsis"
         return _row(self._spinner, words)
 
@@ -133,13 +138,13 @@ class LiveTerminal:
         if self._left_out:
             self._console.print(_script(f"… {self._left_out:,} more lines, in provision.log"))
         if self._waiting:
-            self._console.print(Text("\n").join(_script(line) for line in self._waiting))
+            self._console.print(_script(*self._waiting))
         self._waiting.clear()
         self._left_out = 0
         self._printed_at = self._clock()
 
 
-def _lasting(event: RunStarted | Note | CheckFinished | RunFinished) -> Table | Text:
+def _lasting(event: RunStarted | Note | CheckFinished) -> Table | Text:
     match event:
         case RunStarted():
             return Text.assemble((plain_line(event.plan), "bold"), (f" on {event.backend}, run {event.id}", "dim"))
@@ -147,8 +152,6 @@ def _lasting(event: RunStarted | Note | CheckFinished | RunFinished) -> Table | 
             return _row(Text("!" if warning else "·", "yellow" if warning else "dim"), Text(plain_line(text)))
         case CheckFinished(result=result):
             return _check(result)
-        case RunFinished(result=result, out=out):
-            return _last_words(summary(result, out))
 
 
 def _row(mark: Text | Spinner, words: Text | Table) -> Table:
@@ -164,9 +167,9 @@ def _step(step: StepResult) -> Table:
     symbol, style = _STEPS[step.outcome]
     skipped = step.outcome is StepOutcome.SKIPPED
     words = Text(f"{step.name:<{_NAME_WIDTH}}", style="dim" if skipped else "")
-    words.append("skipped" if skipped else format_seconds(step.seconds), style="dim" if skipped else "cyan")
-    if step.detail:
-        words.append(f"  {plain_line(step.detail, 200)}", style="dim")
+    took = "skipped" if skipped else format_seconds(step.seconds)
+    words.append(f"{took:<{_TIME_WIDTH}}", style="dim" if skipped else "cyan")
+    words.append(f" {plain_line(step.detail, 200)}", style="dim")
     return _row(Text(symbol, style), words)
 
 
@@ -178,19 +181,20 @@ def _check(check: CheckResult) -> Table:
     return _row(Text(" "), _row(Text(symbol, style), words))
 
 
-def _script(line: str, cut: bool = False) -> Text:
-    text = Text(f"  │ {plain_line(line.expandtabs())}", style="dim", overflow="ellipsis" if cut else "fold")
-    text.no_wrap = cut
-    return text
-
-
-def _last_words(told: Summary) -> Table:
+def _script(*lines: str, cut: bool = False) -> Table:
     table = Table.grid()
-    table.add_column(overflow="fold")
-    table.add_row("")
-    table.add_row(_row(Text(told.symbol, _ENDS[told.outcome]), Text(told.title, _ENDS[told.outcome])))
-    for line in told.evidence:
-        table.add_row(_script(line))
-    for label, text in told.facts:
-        table.add_row(Text.assemble((f"{label:<7}", "cyan"), text))
+    table.add_column(width=4)
+    table.add_column(overflow="ellipsis" if cut else "fold", no_wrap=cut)
+    for line in lines:
+        table.add_row(Text("  │ ", "dim"), Text(plain_line(line.expandtabs()), "dim"))
     return table
+
+
+def _last_words(told: Summary) -> Group:
+    style = _ENDS[told.outcome]
+    facts = Table.grid()
+    facts.add_column(width=7, style="cyan")
+    facts.add_column(overflow="fold")
+    for label, text in told.facts:
+        facts.add_row(label, Text(text))
+    return Group("", _row(Text(told.symbol, style), Text(told.title, style)), _script(*told.evidence), facts)

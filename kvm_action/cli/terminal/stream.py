@@ -1,6 +1,8 @@
 """A stream that may lose its reader without anybody noticing."""
 
 import io
+import os
+from contextlib import suppress
 from typing import TextIO, cast
 
 
@@ -41,7 +43,7 @@ class _Unbreakable(io.TextIOBase):
             try:
                 self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding))
             except OSError:
-                self._broken = True
+                self._give_up()
         return len(text)
 
     def flush(self) -> None:
@@ -50,4 +52,12 @@ class _Unbreakable(io.TextIOBase):
             try:
                 self._stream.flush()
             except OSError:
-                self._broken = True
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """What the stream still holds goes to nowhere too, else Python complains of it at its exit."""
+        self._broken = True
+        with suppress(OSError):  # a stream that is no file
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)

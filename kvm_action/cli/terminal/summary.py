@@ -20,6 +20,8 @@ class Summary:
     title: str
     facts: tuple[tuple[str, str], ...]
     evidence: tuple[str, ...]
+    report: str
+    """Where the page is; printed so that it can be copied, never broken into lines."""
 
 
 def summary(result: RunResult, out: str) -> Summary:
@@ -29,7 +31,6 @@ def summary(result: RunResult, out: str) -> Summary:
     facts = (
         ("where", f"{found.place}. {found.place_note}".strip() if found.place else ""),
         ("hint", found.hint),
-        ("report", str(Path(out) / "report.html")),
     )
     return Summary(
         outcome=found.outcome,
@@ -37,4 +38,5 @@ def summary(result: RunResult, out: str) -> Summary:
         title=f"{where} after {format_seconds(result.seconds)}: {found.headline}",
         facts=tuple((label, text) for label, text in facts if text),
         evidence=found.evidence[-EVIDENCE_LINES:],
+        report=str(Path(out) / "report.html"),
     )

@@ -1,0 +1,57 @@
+"""events.jsonl survives whatever becomes of the tool."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from samples import HOSTILE, failed_check_run
+
+from kvm_action.errors import HostError
+from kvm_action.events import OutputLine, RunFinished, StepStarted, Stream
+from kvm_action.events_file import LINE_LIMIT, events_file, line_of
+from kvm_action.results import StepName
+
+STARTED = StepStarted(name=StepName.SSH, at=datetime(2026, 3, 14, 12, 2, 31, tzinfo=UTC))
+
+
+def test_an_event_can_be_read_while_the_run_still_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with events_file(path) as sink:
+        sink(STARTED)
+        written = path.read_text()
+    assert json.loads(written) == {"event": "StepStarted", "name": "ssh", "at": "2026-03-14T12:02:31Z"}
+
+
+def test_a_second_run_into_the_same_folder_keeps_the_first_ones_events(tmp_path: Path) -> None:
+    for _ in range(2):
+        with events_file(tmp_path / "events.jsonl") as sink:
+            sink(STARTED)
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "text", [HOSTILE, "x" * 1_000_000, "line\nbreak\u2028\x85"], ids=["hostile", "long", "breaks"]
+)
+def test_one_event_is_one_bounded_line_of_ascii(text: str) -> None:
+    line = line_of(OutputLine(step=StepName.PROVISION, stream=Stream.STDOUT, text=text))
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    assert len(line) < LINE_LIMIT + 200
+    assert json.loads(line)["text"][:4] == text[:4]
+
+
+def test_the_last_event_holds_the_whole_result() -> None:
+    line = json.loads(line_of(RunFinished(result=failed_check_run(), out="out")))
+    assert line["result"]["failure"]["step"] == "validate"
+
+
+def test_a_folder_that_is_not_there_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(HostError) as caught, events_file(tmp_path / "gone" / "events.jsonl"):
+        pass
+    assert caught.value.hint
+
+
+def test_errors_of_the_run_itself_are_not_taken_for_ours(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError), events_file(tmp_path / "events.jsonl"):
+        raise ConnectionResetError
