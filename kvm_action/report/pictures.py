@@ -38,7 +38,7 @@ def _picture(path: Path) -> Picture | None:
 def _encoded(image: Image.Image) -> tuple[str, bytes]:
     """The image's kind and bytes."""
     png = io.BytesIO()
-    image.save(png, "PNG", optimize=True)
+    image.save(png, "PNG")
     if png.tell() <= MOST_BYTES:
         return "png", png.getvalue()
     jpeg = io.BytesIO()
