@@ -29,6 +29,8 @@ _PLACES: Final = {
     FailureClass.INTERRUPTED: "Outside the run",
     FailureClass.BUG: "kvm-e2e itself",
 }
+_SMALL: Final = ("libvirt", "cloud-init", "kvm-e2e", "qemu", "mmdebstrap", "ssh")
+"""Names that are written small even at the beginning of a sentence."""
 _THEIRS: Final = (FailureClass.PROVISION, FailureClass.CHECK, FailureClass.IDEMPOTENCE)
 
 
@@ -80,6 +82,8 @@ def lines(raw: tuple[str, ...], most: int, width: int) -> tuple[str, ...]:
 
 def _sentence(message: str) -> str:
     text = plain_line(message, 600)
+    if text.startswith(_SMALL):
+        return text
     return text[:1].upper() + text[1:] if text else "No reason was recorded"
 
 

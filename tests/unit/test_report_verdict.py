@@ -77,3 +77,8 @@ def test_a_boot_that_sticks_names_the_milestone_that_never_came() -> None:
     assert timeline(samples.stuck_boot_run()).missing == "userspace"
     assert timeline(samples.passed_run()).missing == ""
     assert timeline(samples.plan_error_run()).missing == ""
+
+
+def test_a_sentence_begins_with_a_capital_and_a_program_keeps_its_name() -> None:
+    assert verdict(samples.stuck_boot_run()).headline.startswith("The machine stopped")
+    assert verdict(samples.plan_error_run()).headline.startswith("libvirt does not answer")
