@@ -91,7 +91,7 @@ Sink = Callable[[Event], None]
 
 
 def tee(*sinks: Sink) -> Sink:
-    """One sink that hands each event to all of ``sinks``, in order; one at a time, whatever thread it comes from."""
+    """One sink that hands each event to all of ``sinks``, in order; one at a time, from whatever thread."""
     turn = RLock()
 
     def send(event: Event) -> None:

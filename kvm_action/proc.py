@@ -93,6 +93,15 @@ def start(
         ) from error
 
 
+def end(process: "subprocess.Popen[bytes]", grace: timedelta) -> None:
+    """Ask a program that `start` started to end, wait ``grace`` for that, then kill it with its children."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace.total_seconds())
+    kill_group(process)
+
+
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
     """Kill a program that `start` started, with all its children, if it still runs. Never raises."""
     if process.poll() is None:

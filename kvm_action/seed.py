@@ -32,7 +32,7 @@ class SeedSpec:
 def documents(spec: SeedSpec) -> dict[str, str]:
     """The seed's files by name."""
     return {
-        "meta-data": _yaml({"instance-id": spec.instance_id, "local-hostname": spec.hostname}),
+        "meta-data": _yaml(_meta_data(spec)),
         "user-data": "#cloud-config\n" + _yaml(_user_data(spec)),
         "network-config": _yaml(_network(spec.mac)),
     }
@@ -57,6 +57,11 @@ def write(spec: SeedSpec, path: Path) -> int:
     path.touch(mode=0o600)
     path.write_bytes(data)
     return len(data)
+
+
+def _meta_data(spec: SeedSpec) -> dict[str, object]:
+    # Nothing in our seed needs the network: cloud-init may do all of it before the network is up.
+    return {"instance-id": spec.instance_id, "local-hostname": spec.hostname, "dsmode": "local"}
 
 
 def _user_data(spec: SeedSpec) -> dict[str, object]:

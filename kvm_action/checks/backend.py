@@ -1,28 +1,26 @@
 """testinfra over our own guest: its modules know how to ask, `guest.Guest` carries the questions."""
 
 import threading
-from datetime import timedelta
 from typing import Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
+from kvm_action.checks.batch import Batches
 from kvm_action.checks.facts import shown
-from kvm_action.errors import CommandTimeoutError
 from kvm_action.guest import Guest, GuestOutput
 from kvm_action.wait import Deadline
 
 
 class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no types
-    """Runs testinfra's commands with `Guest.run`, as root when ``as_root``. For several threads at once."""
+    """Runs testinfra's commands, for several threads at once."""
 
     NAME = "kvm-e2e"
 
-    def __init__(self, guest: Guest, as_root: bool = False) -> None:
-        """Asks the guest nothing."""
+    def __init__(self, batches: Batches) -> None:
+        """Asks nothing yet."""
         super().__init__("guest")
-        self._guest = guest
-        self._as_root = as_root
+        self._batches = batches
         self._thread = threading.local()
 
     def allow_until(self, deadline: Deadline) -> None:
@@ -30,12 +28,9 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no typ
         self._thread.deadline = deadline
 
     def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
-        """Run a command; ``args`` are quoted into it. Raises what `Guest.run` raises."""
+        """Run a command; ``args`` are quoted into it. Raises what `Batches.ask` raises."""
         line = self.quote(command, *args)
-        deadline: Deadline = self._thread.deadline
-        if deadline.passed:
-            raise CommandTimeoutError(f"no time was left for `{line}`")
-        ended = self._guest.run(line, timeout=timedelta(seconds=deadline.left), sudo=self._as_root)
+        ended = self._batches.ask(line, self._thread.deadline)
         self._thread.last = ended
         return self.result(ended.status, line.encode(errors="surrogateescape"), ended.stdout, ended.stderr)
 
@@ -52,9 +47,9 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no typ
         return "utf-8"
 
 
-def host_over(guest: Guest, as_root: bool = False) -> Host:
+def host_over(guest: Guest) -> Host:
     """A testinfra host; what it learns of the system it keeps."""
-    backend = GuestBackend(guest, as_root)
+    backend = GuestBackend(Batches(guest))
     host = Host(backend)
     backend.set_host(host)
     return host

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Semaphore
 from typing import Final
 
 from testinfra.host import Host
@@ -39,7 +38,10 @@ from kvm_action.wait import Deadline
 
 OnResult = Callable[[CheckResult], None]
 
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 16
+"""Checks that are under way together: what they ask at one moment goes to the guest in one round trip."""
+_COMMANDS_AT_ONCE: Final = 4
+"""Commands of the plan's own, which have a session each; sshd allows ten."""
 _LATER: Final = "not yet available in this version"
 _LOST: Final = "not carried out: the connection to the guest was lost before"
 # What testinfra's modules raise when a guest answers with something that they do not expect.
@@ -54,8 +56,7 @@ def run_checks(
     ``folder`` is the plan's, for files of the user's own. Never raises for the guest's sake: when the connection
     breaks, the checks that are left are errors at once.
     """
-    as_root = any(isinstance(check, FileCheck) for check in checks) and _may_be_root(guest)
-    round_ = _Round(guest, folder, host_over(guest), host_over(guest, as_root))
+    round_ = _Round(guest, folder, host_over(guest))
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check")
     results: list[CheckResult] = []
     try:
@@ -68,14 +69,6 @@ def run_checks(
     return tuple(results)
 
 
-def _may_be_root(guest: Guest) -> bool:
-    """Can the plan's user use sudo? Root may look at every file."""
-    try:
-        return guest.run("true", sudo=True, timeout=timedelta(seconds=60)).ok
-    except E2EError:
-        return False
-
-
 @dataclass
 class _Round:
     """The checks of one run share what was learnt of the guest, and whether it is still there."""
@@ -83,7 +76,7 @@ class _Round:
     guest: Guest
     folder: Path
     host: Host
-    root: Host
+    slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
     lost: Event = field(default_factory=Event)
 
     def examine(self, check: Check) -> tuple[CheckResult, ...]:
@@ -105,9 +98,9 @@ class _Round:
         except CommandTimeoutError as error:
             return _overdue(check, error)
         except (E2EError, CannotAskError, *_UNEXPECTED) as error:
-            return Verdict(CheckOutcome.ERROR, message=self._explain(check, error))
+            return Verdict(CheckOutcome.ERROR, message=self._explain(error))
 
-    def _explain(self, check: Check, error: Exception) -> str:
+    def _explain(self, error: Exception) -> str:
         """Why a check could not be carried out."""
         if isinstance(error, GuestConnectionError):
             self.lost.set()
@@ -115,26 +108,23 @@ class _Round:
             return error.message
         if isinstance(error, CannotAskError):
             return str(error)
-        host = self.root if isinstance(check, FileCheck) else self.host
-        return f"the guest gave an unexpected answer: {last_answer(host)}"
+        return f"the guest gave an unexpected answer: {last_answer(self.host)}"
 
     def _verdict(self, check: Check) -> Verdict:
-        deadline = Deadline(check.timeout)
         match check:
             case CommandCheck():
-                return check_command(check, self.guest, check.timeout)
+                with self.slots:
+                    return check_command(check, self.guest, check.timeout)
             case HttpCheck():
-                return check_http(check, self.guest, check.timeout)
-            case FileCheck():
-                allow_until(self.root, deadline)
-                return check_file(check, self.root)
-            case UserCheck() | PackageCheck() | ServiceCheck() | PortCheck():
-                allow_until(self.host, deadline)
-                return self._look(check)
+                with self.slots:
+                    return check_http(check, self.guest, check.timeout)
             case RdpCheck() | DesktopCheck() | IdeCheck() | TestinfraCheck():
                 return Verdict(CheckOutcome.SKIPPED, message=_LATER)
+            case _:
+                allow_until(self.host, Deadline(check.timeout))
+                return self._look(check)
 
-    def _look(self, check: UserCheck | PackageCheck | ServiceCheck | PortCheck) -> Verdict:
+    def _look(self, check: UserCheck | PackageCheck | ServiceCheck | PortCheck | FileCheck) -> Verdict:
         match check:
             case UserCheck():
                 return check_user(check, self.host)
@@ -144,6 +134,8 @@ class _Round:
                 return check_service(check, self.host)
             case PortCheck():
                 return check_port(check, self.host)
+            case FileCheck():
+                return check_file(check, self.host)
 
 
 def _overdue(check: Check, error: CommandTimeoutError) -> Verdict:

@@ -1,6 +1,5 @@
 """mmdebstrap: its command line, and its run with the output condensed to stages."""
 
-import contextlib
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -8,17 +7,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
-from subprocess import TimeoutExpired
 from threading import Timer
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 from kvm_action import proc
 from kvm_action.errors import E2EError, ImageError
 from kvm_action.images.guest_files import SCRIPTS, Disk
 from kvm_action.images.tools import SEARCH_PATH, out_of_space
 
-if TYPE_CHECKING:
-    from subprocess import Popen
+_GRACE: Final = timedelta(seconds=20)
+"""Time for mmdebstrap to take its temporary folder away: as an ordinary user we could not."""
 
 _STAGES: Final = {
     "running apt-get update": "asking the mirror what there is",
@@ -80,7 +78,7 @@ def run_job(job: Job, progress: Callable[[str], None], allowed: timedelta) -> No
             status = process.wait()
         finally:
             over.cancel()
-            _end(process)
+            proc.end(process, _GRACE)
     if status != 0:
         raise _failure(job, "\n".join(last_lines))
 
@@ -101,15 +99,6 @@ def _follow(lines: Iterable[bytes], log: IO[bytes], progress: Callable[[str], No
         if told := stage(last[-1]):
             progress(told)
     return list(last)
-
-
-def _end(process: "Popen[bytes]") -> None:
-    """Let mmdebstrap take its temporary folder away (as an ordinary user we could not), then make sure."""
-    if process.poll() is None:
-        process.terminate()
-        with contextlib.suppress(TimeoutExpired):
-            process.wait(20)
-    proc.kill_group(process)
 
 
 def _failure(job: Job, text: str) -> E2EError:

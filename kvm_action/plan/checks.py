@@ -28,6 +28,7 @@ from kvm_action.plan.scalars import (
     GuestPath,
     HostPath,
     PortNumber,
+    Switch,
     Text,
     UserName,
     rule,
@@ -127,7 +128,7 @@ class UserCheck(BaseCheck):
     """The login shell."""
     home: GuestPath | None = None
     """The home folder."""
-    exists: bool = True
+    exists: Switch = True
     """false: there must be no such user."""
 
     def _sentence(self) -> str:
@@ -145,7 +146,7 @@ class PackageCheck(BaseCheck):
     """The package's name."""
     version: Text | None = None
     """The installed version, exactly as the package manager writes it."""
-    installed: bool = True
+    installed: Switch = True
     """false: it must not be installed."""
 
     def _sentence(self) -> str:
@@ -161,9 +162,9 @@ class ServiceCheck(BaseCheck):
 
     name: Text = Field(examples=["xrdp", "hello.service"])
     """The unit's name."""
-    running: bool = True
+    running: Switch = True
     """Is it active?"""
-    enabled: bool | None = None
+    enabled: Switch | None = None
     """Does it start at boot? Not looked at unless given."""
 
     def _sentence(self) -> str:
@@ -190,7 +191,7 @@ class PortCheck(BaseCheck):
     """tcp or udp."""
     address: Annotated[str, AfterValidator(_address)] | None = Field(None, examples=["127.0.0.1"])
     """The address it listens on; any, unless given."""
-    listening: bool = True
+    listening: Switch = True
     """false: nothing may listen there."""
 
     def _sentence(self) -> str:
@@ -208,7 +209,7 @@ class FileCheck(BaseCheck):
 
     path: GuestPath = Field(examples=["/etc/hello.conf"])
     """Its absolute path in the guest."""
-    exists: bool = True
+    exists: Switch = True
     """false: nothing may be there."""
     type: FileType | None = None
     """file, directory or link."""
@@ -235,13 +236,13 @@ class CommandCheck(BaseCheck):
 
     run: Text = Field(examples=["id developer"])
     """The command, for the user's shell in the guest."""
-    exit: Annotated[int, Field(ge=0, le=255)] = 0
+    exit: Annotated[int, Field(ge=0, le=255, strict=True)] = 0
     """The exit status."""
     stdout: str | None = None
     """Text that has to be in its output."""
     stderr: str | None = None
     """Text that has to be in its error output."""
-    sudo: bool = False
+    sudo: Switch = False
     """Run it as root."""
 
     def _sentence(self) -> str:
@@ -260,7 +261,7 @@ class HttpCheck(BaseCheck):
         shaped(r"^https?://[^\s\x00]+$", "an address such as http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
     ]
     """The address, as the guest sees it."""
-    status: Annotated[int, Field(ge=100, le=599)] = 200
+    status: Annotated[int, Field(ge=100, le=599, strict=True)] = 200
     """The HTTP status of the answer."""
     contains: Text | None = None
     """Text that has to be in the answer."""

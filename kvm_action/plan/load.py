@@ -12,8 +12,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from kvm_action.errors import PlanError
-from kvm_action.plan.checks import TestinfraCheck
-from kvm_action.plan.explain import problems_of
+from kvm_action.plan.explain import lookup, problems_of
 from kvm_action.plan.model import Plan
 from kvm_action.plan.overrides import override
 from kvm_action.plan.problem import KeyPath, Problem, SourceError, Span
@@ -21,6 +20,11 @@ from kvm_action.plan.render import invalid_plan
 from kvm_action.plan.source import Source, parse
 
 MAX_BYTES: Final = 1 << 20
+_FILE_KEYS: Final[dict[KeyPath, str]] = {
+    ("files", "from"): "file or folder",
+    ("checks", "testinfra"): "file",
+    ("checks", "testinfra", "path"): "file",
+}
 _SMALLEST: Final = "The smallest plan is: provision: {run: ./install.sh}"
 
 
@@ -62,8 +66,7 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> LoadedPlan:
     for argument in overrides:
         override(source, argument)
     plan = _validated(source, path)
-    if plan:
-        source.problems += _missing_files(plan, path.parent, source)
+    source.problems += _missing_files(source, path.parent)
     if source.problems or not plan:
         raise invalid_plan(path, text, source)
     return LoadedPlan(plan, path, digest(plan), source)
@@ -125,27 +128,20 @@ def _name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:63] or "plan"
 
 
-def _missing_files(plan: Plan, folder: Path, source: Source) -> Iterator[Problem]:
-    for index, copy in enumerate(plan.files):
-        if not _is_there(folder / copy.source):
-            yield _no_file(("files", index, "from"), copy.source, folder, source)
-    for index, check in enumerate(plan.checks):
-        if isinstance(check, TestinfraCheck) and not _is_there(folder / check.path, file=True):
-            yield _no_file(("checks", index, "testinfra", "path"), check.path, folder, source)
+def _missing_files(source: Source, folder: Path) -> Iterator[Problem]:
+    """Looks at the data, so that a plan with other mistakes is told about its files as well."""
+    for path in source.raw:
+        what, wanted = _FILE_KEYS.get(path[:1] + path[2:]), lookup(source.data, path)
+        if what and isinstance(wanted, str) and wanted and not _is_there(folder / wanted, what):
+            message = f"there is no {what} {wanted} in the plan's folder, {folder.absolute()}"
+            yield Problem(source.span(path), message, _similar_name(folder / wanted), path)
 
 
-def _is_there(path: Path, *, file: bool = False) -> bool:
+def _is_there(path: Path, what: str) -> bool:
     try:
-        return path.is_file() if file else path.exists()
-    except OSError:  # a name that is too long, a folder that is not ours to read
+        return path.is_file() if what == "file" else path.exists()
+    except (OSError, ValueError):  # a name too long, a folder that is not ours to read, a zero byte
         return False
-
-
-def _no_file(path: KeyPath, wanted: Path, folder: Path, source: Source) -> Problem:
-    path = path if path in source.spans else path[:-1]
-    what = "file" if "testinfra" in path else "file or folder"
-    message = f"there is no {what} {wanted} in the plan's folder, {folder.absolute()}"
-    return Problem(source.span(path), message, _similar_name(folder / wanted), path)
 
 
 def _similar_name(path: Path) -> str:

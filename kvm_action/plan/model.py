@@ -18,6 +18,7 @@ from kvm_action.plan.scalars import (
     Memory,
     Name,
     RunTime,
+    Switch,
     Text,
     UserName,
     VariableName,
@@ -104,7 +105,7 @@ class User(Part):
         "testuser", json_schema_extra={"not": {"const": "root"}}
     )
     """The user's name."""
-    sudo: bool = True
+    sudo: Switch = True
     """May it use sudo without a password?"""
     password: SecretStr | None = None
     """For logins other than SSH (console, RDP); never shown. None unless given."""
@@ -132,14 +133,14 @@ class Provision(Part):
     """Environment variables. Their values are secrets: no log or report shows them."""
     timeout: RunTime = timedelta(minutes=30)
     """How long it may take."""
-    idempotent: bool = False
+    idempotent: Switch = False
     """Run it a second time and report what that changes."""
 
 
 class Benchmark(Part):
     """What `kvm-e2e bench` measures."""
 
-    runs: Annotated[int, Field(ge=1, le=1000)] = 5
+    runs: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
     """Measured runs on each backend."""
     backends: Annotated[tuple[BackendName, ...], Field(min_length=1)] = (BackendName.KVM, BackendName.DOCKER)
     """The backends to compare."""

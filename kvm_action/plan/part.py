@@ -4,8 +4,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Part(BaseModel):
-    """A frozen value; a key that is unknown or a value of another type is an error."""
+    """A frozen value; an unknown key is an error.
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, validate_by_name=True, use_attribute_docstrings=True
-    )
+    Not pydantic's strict mode: behind a validator that has read a short form, it takes no list for a tuple and no
+    text for a choice. The types of `scalars` are strict where that matters: switches and numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, use_attribute_docstrings=True)

@@ -48,8 +48,7 @@ def _block(path: Path, lines: Sequence[str], problem: Problem) -> str:
         return f"--set {printable(span.argument)}: {printable(problem.message)}"
     about = f"{dotted(problem.path)}: " if problem.path else ""
     head = f"{path}:{span.line}:{span.column}: {printable(about + problem.message)}"
-    hidden = problem.path and schema.is_secret(problem.path)
-    return head if hidden or span.line > len(lines) else f"{head}\n{_excerpt(lines[span.line - 1], span)}"
+    return head if span.line > len(lines) else f"{head}\n{_excerpt(lines[span.line - 1], span)}"
 
 
 def _excerpt(line: str, span: Span) -> str:
@@ -68,7 +67,8 @@ def _without_secrets(text: str, source: Source) -> list[str]:
         span = source.spans[path]
         if not span.argument and schema.is_secret(path):
             line, start = lines[span.line - 1], span.column - 1
-            lines[span.line - 1] = line[:start] + "*" * span.width + line[start + span.width :]
+            hidden = line[start : start + span.width]
+            lines[span.line - 1] = line[:start] + "*" * len(hidden) + line[start + len(hidden) :]
     return [printable(line) for line in lines]
 
 

@@ -137,8 +137,9 @@ Disk = Annotated[int, size(GIB, 16 * TIB, "25GiB")]  # ext4 ends at 16 TiB
 RunTime = Annotated[timedelta, duration(timedelta(seconds=1), timedelta(hours=120), "30m")]  # as a job's limit
 CheckTime = Annotated[timedelta, duration(timedelta(seconds=1), timedelta(hours=24), "90s")]
 FileMode = Annotated[int, Written(r"^0?[0-7]{3,4}$", _octal, 'an octal mode in quotes, such as "0644"', "0644")]
-Cpus = Annotated[int, Field(ge=1, le=288)]  # what QEMU's q35 machine can hold
-PortNumber = Annotated[int, Field(ge=1, le=65535)]
+Switch = Annotated[bool, Field(strict=True)]
+Cpus = Annotated[int, Field(ge=1, le=288, strict=True)]  # what QEMU's q35 machine can hold
+PortNumber = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Name = Annotated[
     str,
     shaped(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", "a name of up to 63 letters, digits, dots, dashes, underscores"),

@@ -14,6 +14,7 @@ from kvm_action.plan.syntax import compose
 T = TypeVar("T")
 MAX_VALUES: Final = 20_000
 MAX_DEPTH: Final = 50
+_TO_LINE_END: Final = 1 << 20
 
 _INT: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _TAG: Final = "tag:yaml.org,2002:"
@@ -86,6 +87,7 @@ class Reader:
         data: dict[str, object] = {}
         for key, value, span in self._keys(node, path):
             if key in data:
+                self.read(value, (*path, key, "again"))  # remembered, so that a secret in it can be hidden
                 first = self.source.key_spans[(*path, key)]
                 self._problem(
                     span, f"the key {key} is here twice", f"The first one is on line {first.line}.", (*path, key)
@@ -138,7 +140,7 @@ class Reader:
         if self._place:
             return self._place
         start, end = node.start_mark, node.end_mark
-        width = end.column - start.column if end.line == start.line else 1
+        width = end.column - start.column if end.line == start.line else _TO_LINE_END
         return Span(start.line + 1, start.column + 1, max(width, 1))
 
 
