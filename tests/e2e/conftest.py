@@ -18,10 +18,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def images() -> Path:
+def images(request: pytest.FixtureRequest) -> Path:
     """The user's own store, with the images that the tests start from; built when it lacks them."""
     store = Home.from_environ().images
-    for name in IMAGES:
+    for name in IMAGES if request.config.option.markexpr == "slow" else IMAGES[:1]:
         subprocess.run([sys.executable, "-m", "kvm_action", "image", "build", name], check=True, cwd=REPOSITORY)
     return store
 

@@ -15,7 +15,9 @@ from tooling import IMAGES, REPOSITORY, Tool, has_started, machines, wait_for
 SMALL = "machine: {image: debian-12, memory: 768MiB, cpus: 2}\nsnapshots: []\n"
 
 
-@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize(
+    "image", [IMAGES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in IMAGES[1:])]
+)
 def test_the_hello_example_passes_on_a_real_machine_and_everything_is_written_down(tool: Tool, image: str) -> None:
     ended = tool("run", str(REPOSITORY / "examples/hello/plan.yml"), "--image", image)
     assert ended.status == 0, ended.stdout + ended.stderr
@@ -51,6 +53,7 @@ def test_a_script_that_fails_is_the_tests_failure_with_its_last_words(tool: Tool
     assert b"\xff" in (ended.out / "provision.log").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_failed_check_is_the_tests_failure_and_all_others_are_still_told(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'true'}\nchecks: [{package: no-such-package}, {port: 22}]\n")
     ended = tool("run", str(plan))
@@ -60,6 +63,7 @@ def test_a_failed_check_is_the_tests_failure_and_all_others_are_still_told(tool:
     assert "no-such-package" in ended.failure["message"]
 
 
+@pytest.mark.slow
 def test_a_script_that_changes_the_machine_again_is_caught(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'date +%s%N | sudo tee -a /etc/stamps', idempotent: true}\n")
     ended = tool("run", str(plan))
@@ -86,6 +90,7 @@ def test_a_disk_without_a_boot_loader_is_reported_with_its_stage_within_seconds(
     assert any("not a bootable disk" in line for line in ended.failure["evidence"])
 
 
+@pytest.mark.slow
 def test_a_guest_without_cloud_init_is_told_from_one_that_is_merely_slow(tool: Tool, images: Path) -> None:
     disk = without_cloud_init(images, tool.folder)
     ended = tool("run", str(tool.write_plan(SMALL + "provision: {run: 'true'}")), "--image", str(disk))
@@ -106,6 +111,7 @@ def without_cloud_init(images: Path, folder: Path) -> Path:
     return raw
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_plan_at_once_do_not_know_of_each_other(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'hostname'}\nchecks: [{port: 22}]\n")
     with ThreadPoolExecutor(2) as pool:
@@ -158,6 +164,7 @@ def test_reaping_never_touches_a_running_machine(tool: Tool) -> None:
     assert tool.wait(process, out).status == 143
 
 
+@pytest.mark.slow
 def test_a_kept_machine_can_be_logged_in_to_as_the_report_says_and_reap_ends_it(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'false'}\nkeep: on-failure\n")
     ended = tool("run", str(plan))
@@ -168,6 +175,7 @@ def test_a_kept_machine_can_be_logged_in_to_as_the_report_says_and_reap_ends_it(
     assert "destroyed" in tool("reap", "--all").stdout
 
 
+@pytest.mark.slow
 def test_a_full_host_disk_is_the_hosts_fault(tool: Tool, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small tmpfs")
@@ -207,6 +215,7 @@ def test_a_libvirt_that_does_not_run_is_said_so(tool: Tool) -> None:
     assert "systemctl" in ended.failure["hint"]
 
 
+@pytest.mark.slow
 def test_an_ordinary_user_needs_root_for_nothing(tool: Tool, images: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("this whole suite runs as an ordinary user already")
