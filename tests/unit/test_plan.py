@@ -1,0 +1,165 @@
+"""Plans: what is read, what is refused, and how a mistake is shown."""
+
+import contextlib
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from kvm_action.errors import ExitCode, PlanError
+from kvm_action.plan.load import load_plan
+from kvm_action.plan.model import Keep
+from kvm_action.plan.schema import plan_schema
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+WHOLE = """
+version: 1
+name: vps
+machine: {image: debian-13, cpus: 2, memory: 4GiB, disk: 25GiB, firmware: bios, network: user, cpu: host-passthrough}
+user: {name: testuser, sudo: true, password: hunter22}
+files: [{from: ., to: /opt/vps, exclude: [.git]}]
+provision: {run: sudo ./install.sh, workdir: /opt/vps, env: {A: b}, timeout: 30m, idempotent: true}
+checks:
+  - user: {name: developer, groups: [sudo], shell: /bin/bash}
+  - package: xfce4
+  - service: {name: xrdp, running: true, enabled: true}
+  - port: 3389
+  - rdp: {port: 3389}
+  - desktop: {session: xfce}
+  - ide: {command: geany, user: developer}
+  - file: {path: /etc/xrdp/xrdp.ini, mode: "0644", contains: "port=3389"}
+  - command: {run: id developer, exit: 0, stdout: sudo}
+  - http: {url: "http://127.0.0.1:8080/", status: 200}
+snapshots: [clean-boot, provisioned]
+keep: on-failure
+artifacts: [/var/log/vps/**]
+benchmark: {runs: 5, backends: [kvm, docker]}
+"""
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "plan.yml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refusal(folder: Path, text: str | bytes, *overrides: str) -> str:
+    with pytest.raises(PlanError) as raised:
+        load_plan(write(folder, text), overrides)
+    assert raised.value.exit_code == ExitCode.USAGE
+    return f"{raised.value.message}\n{raised.value.hint}"
+
+
+def test_every_key_of_the_design_is_read_into_values_that_mean_something(tmp_path: Path) -> None:
+    plan = load_plan(write(tmp_path, WHOLE)).plan
+    assert (plan.machine.memory, plan.machine.disk) == (4 << 30, 25 << 30)
+    assert plan.provision.timeout == timedelta(minutes=30)
+    assert plan.keep is Keep.ON_FAILURE
+    assert [check.kind for check in plan.checks] == [
+        "user", "package", "service", "port", "rdp", "desktop", "ide", "file", "command", "http",
+    ]  # fmt: skip
+    assert "hunter22" not in repr(plan)
+
+
+def test_only_the_script_has_no_default(tmp_path: Path) -> None:
+    plan = load_plan(write(tmp_path, "provision: {run: ./install.sh}")).plan
+    assert (plan.machine.image, plan.user.name, plan.keep) == ("debian-13", "testuser", Keep.NEVER)
+    assert "provision.run" in refusal(tmp_path, "name: x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("provision: {run: x}\nmachine: {memroy: 4GiB}", ["plan.yml:2:11", "machine.memroy", "machine.memory"]),
+        ("provision: {run: x}\nmachine: {cpus: 0}", ["2:17", "from 1"]),
+        ("provision: {run: x}\nmachine: {memory: 1B}", ["2:19", "1B"]),
+        ("provision: {run: x}\nmachine: {disk: 900TiB}", ["2:17", "900TiB"]),
+        ("provision: {run: x, timeout: -5m}", ["provision.timeout"]),
+        ("provision: {run: x}\nkeep: allways", ["always"]),
+        ("provision: {run: x}\nchecks: [{file: {path: /a, mode: 0644}}]", ["quotes"]),
+        ("provision: {run: x}\nchecks: [{pakage: curl}]", ["package"]),
+        ("provision: {run: x}\nprovision: {run: y}", ["provision"]),
+        ("provision: [", ["plan.yml:"]),
+        ("- just\n- a list", ["1:1"]),
+        ("", ["plan.yml"]),
+        (b"\xff\xfe\x00", ["plan.yml"]),
+        ("provision: {run: x}\nfiles: [{from: nowhere, to: /opt}]", ["nowhere"]),
+    ],
+)
+def test_a_mistake_is_shown_with_its_place_and_what_was_meant(
+    tmp_path: Path, text: str | bytes, words: list[str]
+) -> None:
+    message = refusal(tmp_path, text)
+    for word in words:
+        assert word in message
+
+
+def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "provision: {run: x}\nmachine: {cpus: 0, memory: 1B}\nkeep: maybe")
+    assert message.index("machine.cpus") < message.index("machine.memory") < message.index("keep")
+
+
+def test_an_alias_bomb_is_refused_without_filling_the_memory(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    refusal(tmp_path, "\n".join(lines))
+
+
+def test_a_missing_plan_and_a_folder_are_said_so(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.yml", tmp_path):
+        with pytest.raises(PlanError):
+            load_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [("machine.memory=8GiB", 8 << 30), ("machine.memory=512MiB", 512 << 20)],
+)
+def test_set_overrides_a_key(tmp_path: Path, override: str, value: int) -> None:
+    assert load_plan(write(tmp_path, WHOLE), [override]).plan.machine.memory == value
+
+
+def test_a_wrong_override_names_itself(tmp_path: Path) -> None:
+    message = refusal(tmp_path, WHOLE, "machine.memroy=8GiB")
+    assert "machine.memroy" in message
+    assert "machine.memory" in message
+
+
+def test_a_secret_is_not_shown_in_an_error(tmp_path: Path) -> None:
+    assert "hunter22" not in refusal(tmp_path, WHOLE.replace("testuser", "Not A User!"))
+
+
+def test_the_digest_follows_what_is_tested_and_not_how_it_is_written(tmp_path: Path) -> None:
+    one = load_plan(write(tmp_path, "provision: {run: x}\nmachine: {memory: 4GiB}")).digest
+    same = load_plan(
+        write(tmp_path, "# said otherwise\nmachine:\n  memory: 4096MiB\nprovision:\n  run: x\n")
+    ).digest
+    other = load_plan(write(tmp_path, "provision: {run: y}\nmachine: {memory: 4GiB}")).digest
+    assert one == same != other
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/plan.yml")), ids=lambda path: path.parent.name)
+def test_the_examples_are_valid_by_the_loader_and_by_the_schema(path: Path) -> None:
+    load_plan(path)
+    jsonschema.Draft202012Validator(plan_schema()).validate(YAML(typ="safe").load(path))
+
+
+def test_the_schema_is_itself_valid_and_refuses_what_the_loader_refuses() -> None:
+    schema = plan_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(json.loads(json.dumps(schema)))
+    assert validator.is_valid(YAML(typ="safe").load(WHOLE))
+    assert not validator.is_valid({"provision": {"run": "x"}, "machine": {"memroy": "4GiB"}})
+    assert not validator.is_valid({"provision": {"run": "x"}, "checks": [{"pakage": "curl"}]})
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_can_make_the_loader_crash(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = write(tmp_path_factory.getbasetemp(), data)
+    with contextlib.suppress(PlanError):  # the only error that it may raise
+        load_plan(path)
