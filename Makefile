@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-machines test-e2e-kvm check-kvm-prerequisites image lint format bench clean
+.PHONY: help setup test test-unit test-machines test-e2e-kvm check-kvm-prerequisites image lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -57,8 +57,6 @@ format: setup ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup image ## measure, and print the table of ratios
-	$(BIN)/python -m benchmarks
 
 clean: ## remove the environment, caches and results; images and machines stay
 	rm -rf $(VENV) build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
