@@ -20,7 +20,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 WHOLE = """
 version: 1
 name: vps
-machine: {image: debian-13, cpus: 2, memory: 4GiB, disk: 25GiB, firmware: bios, network: user, cpu: host-passthrough}
+machine:
+  {image: debian-13, cpus: 2, memory: 4GiB, disk: 25GiB, firmware: bios, network: user, cpu: host-passthrough}
 user: {name: testuser, sudo: true, password: hunter22}
 files: [{from: ., to: /opt/vps, exclude: [.git]}]
 provision: {run: sudo ./install.sh, workdir: /opt/vps, env: {A: b}, timeout: 30m, idempotent: true}
