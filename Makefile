@@ -39,7 +39,7 @@ test-e2e-kvm: setup image ## boot a real machine, run examples/hello through all
 check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)
 	@$(BIN)/kvm-e2e doctor
 
-test: .host-tests setup lint ## the whole test suite, real machines included
+test: .host-tests setup lint ## the test suite, real machines included
 	$(PYTEST) tests
 
 test-unit: setup ## the tests that need no machine (seconds)
@@ -56,7 +56,6 @@ lint: setup ## ruff, mypy
 format: setup ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-
 
 clean: ## remove the environment, caches and results; images and machines stay
 	rm -rf $(VENV) build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
