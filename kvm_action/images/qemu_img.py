@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from kvm_action import proc
 from kvm_action.errors import ImageError
@@ -58,12 +59,16 @@ def require_sound(path: Path) -> DiskInfo:
     return info
 
 
+_CLUSTER: Final = 1 << 16
+"""qcow2's usual cluster. The last one may be written in part: the rest of it reads as zeros."""
+
+
 def check(path: Path) -> None:
     """Let qemu-img check a qcow2 file's tables and extent. Raises ImageError when they are not in order."""
     done = _qemu_img("check", "--force-share", "-q", "-f", "qcow2", path, timeout=LONG)
     if not done.ok:
         raise ImageError(f"{path} is damaged: {done.last_words}", hint=_REPLACE)
-    if (ends := _end_of_data(path)) > path.stat().st_size:
+    if (ends := _end_of_data(path)) >= path.stat().st_size + _CLUSTER:
         raise ImageError(
             f"{path} was cut short: its data ends at byte {ends}, the file at {path.stat().st_size}", hint=_REPLACE
         )

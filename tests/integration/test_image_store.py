@@ -73,6 +73,12 @@ def test_a_truncated_disk_is_refused(store: Store, tmp_path: Path) -> None:
         store.get(str(path))
 
 
+def test_an_empty_disk_is_whole_although_its_last_cluster_is_written_in_part(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "empty.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "1G"], check=True)
+    assert store.get(str(path)).virtual_bytes == 1 << 30
+
+
 def test_a_disk_whose_backing_file_points_into_the_host_is_refused(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "evil.qcow2"
     subprocess.run(
