@@ -102,6 +102,11 @@ _SIGNS_OF_TROUBLE: Final = (
 )
 _TROUBLE: Final = tuple((re.compile(pattern), diagnosis) for pattern, diagnosis in _SIGNS_OF_TROUBLE)
 
+_GOING_DOWN: Final = re.compile(
+    r"Stopped target .*multi-user|Reached target .*(reboot|poweroff|halt|shutdown)\.target|systemd-shutdown\[1\]"
+    r"|reboot: (Restarting system|Power down)"
+)
+
 _PROMPT: Final = re.compile(r"login: ?$|\(initramfs\) ?$|grub rescue> ?$|maintenance")
 """What waits for an answer has no line end; every other line is only judged when it is complete."""
 
@@ -120,6 +125,8 @@ class BootLog:
         self.diagnosis: Diagnosis | None = None
         self.boots = 0
         """How often a kernel has started: more than one is a reboot."""
+        self.going_down = False
+        """Has the guest begun to shut down or to reboot?"""
         self.last_growth = 0.0
         """When the console last said something."""
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -146,6 +153,7 @@ class BootLog:
             self._tail.append(line)
         if "Linux version " in line:
             self.boots += 1
+        self.going_down = self.going_down or bool(_GOING_DOWN.search(line))
         return self._look(line, at)
 
     def _look(self, line: str, at: float) -> list[str]:

@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 FIRST_BOOT: Final = timedelta(minutes=5)
 AFTER_SCRIPT: Final = timedelta(seconds=20)
+SETTLE: Final = timedelta(seconds=20)
 KEPT_FOR: Final = timedelta(hours=4)
 
 
@@ -246,7 +247,7 @@ class VirtualMachine:
         """What a broken session or a time-out really means, if we know more than the one who noticed it."""
         if not self.has("domain") or not isinstance(error, GuestConnectionError):
             return error
-        end = self.domain.end or (until(lambda: self.domain.end, Deadline(timedelta(seconds=1))) or "")
+        end = self._settle()
         if "disk is full" in end:
             return HostError(
                 "the host's disk is full, so the machine was paused", "free space where KVM_E2E_HOME is"
@@ -259,8 +260,20 @@ class VirtualMachine:
             return BootError(f"the machine was lost: {end}", "see console.log and the host's logs")
         return self._explain_silence(error)
 
+    def _settle(self) -> str:
+        """Wait a little for the cause to show: a guest that goes down cuts its sessions first. Returns its end."""
+        domain, log = self.domain, self.watch.log
+        shown = until(
+            lambda: domain.end or log.boots > 1 or log.going_down or (log.diagnosis and log.diagnosis.fatal),
+            Deadline(SETTLE),
+            woken_by=self.watch.woken,
+        )
+        if shown and log.going_down:
+            until(lambda: domain.end or log.boots > 1, Deadline(SETTLE), woken_by=self.watch.woken)
+        return domain.end
+
     def _explain_silence(self, error: E2EError) -> E2EError:
-        if self.watch.log.boots > 1:
+        if self.watch.log.boots > 1 or self.watch.log.going_down:
             return ProvisionError(
                 "the guest rebooted while it was being used", "a script under test must not reboot its machine"
             )

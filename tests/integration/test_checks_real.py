@@ -14,6 +14,7 @@ import pytest
 from sshd import MISSING, SSHD, sshd
 
 from kvm_action.checks import run_checks
+from kvm_action.checks.batch import batch_answers, batch_script
 from kvm_action.plan.checks import (
     Check,
     CommandCheck,
@@ -174,3 +175,14 @@ def shared_connections() -> list[str]:
         with suppress(OSError):
             found.append(path.read_bytes().decode(errors="replace"))
     return [title for title in found if "[mux]" in title and "kvm-e2e-" in title]
+
+
+def test_a_real_shell_answers_a_batch_with_status_binary_output_and_errors_apart(guest: Session) -> None:
+    commands = ["printf '\\000\\377'; echo oops >&2; exit 7", "cat", "echo 'it'\"'\"'s'"]
+    ended = guest.run("sh", stdin=batch_script("MARK", commands).encode(), timeout=timedelta(seconds=20))
+    answers = batch_answers("MARK", commands, ended)
+    assert [(a.status, a.stdout, a.stderr) for a in answers.values()] == [
+        (7, b"\x00\xff", b"oops\n"),
+        (0, b"", b""),
+        (0, b"it's\n", b""),
+    ]

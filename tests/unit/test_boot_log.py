@@ -90,3 +90,19 @@ def test_the_boot_loaders_greeting_is_not_taken_for_userspace_however_it_arrives
     log = BootLog()
     assert [log.feed(piece, 1) for piece in (b"Welcome ", b"to ", b"GRUB!\r\n")] == [[], [], []]
     assert log.stage is Stage.BOOTLOADER
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[  OK  ] Stopped target multi-user.target - Multi-User System.\r\n",
+        b"[   99.1] systemd-shutdown[1]: Syncing filesystems\r\n",
+        b"[   99.9] reboot: Restarting system\r\n",
+    ],
+)
+def test_a_guest_that_goes_down_is_noticed_before_it_is_gone(line: bytes) -> None:
+    log = BootLog()
+    log.feed(DEBIAN, 0)
+    assert not log.going_down
+    log.feed(b"\r\n" + line, 1)
+    assert log.going_down
