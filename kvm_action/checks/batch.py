@@ -16,7 +16,7 @@ from kvm_action.errors import CommandTimeoutError, E2EError
 from kvm_action.guest import Guest, GuestOutput
 from kvm_action.wait import Deadline
 
-_LINGER: Final = 0.02
+_LINGER: Final = 0.005
 """Seconds to wait for more questions before a round trip begins."""
 _EACH: Final = 10
 """Seconds for each question of a batch, so that one that hangs does not take the others' time."""
