@@ -1,15 +1,24 @@
-"""testinfra over our own guest: its modules know how to ask, `guest.Guest` carries the questions."""
+"""testinfra over our own guest: its modules know what to ask, `batch` carries the questions."""
 
 import threading
-from typing import Any
+from typing import Any, Final, Protocol
 
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
-from kvm_action.checks.batch import Batches
 from kvm_action.checks.facts import shown
-from kvm_action.guest import Guest, GuestOutput
+from kvm_action.guest import GuestOutput
 from kvm_action.wait import Deadline
+
+# What testinfra's modules raise when a guest answers with something that they do not expect.
+UNEXPECTED: Final = (AssertionError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+
+
+class Asked(Protocol):
+    """Whoever carries a question to the guest."""
+
+    def ask(self, command: str, deadline: Deadline, /) -> GuestOutput:
+        """The command's end. Raises CommandTimeoutError, GuestConnectionError."""
 
 
 class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no types
@@ -17,10 +26,10 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no typ
 
     NAME = "kvm-e2e"
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, asked: Asked) -> None:
         """Asks nothing yet."""
         super().__init__("guest")
-        self._batches = batches
+        self._asked = asked
         self._thread = threading.local()
 
     def allow_until(self, deadline: Deadline) -> None:
@@ -28,9 +37,9 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no typ
         self._thread.deadline = deadline
 
     def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
-        """Run a command; ``args`` are quoted into it. Raises what `Batches.ask` raises."""
+        """Run a command; ``args`` are quoted into it. Raises what `Asked.ask` raises."""
         line = self.quote(command, *args)
-        ended = self._batches.ask(line, self._thread.deadline)
+        ended = self._asked.ask(line, self._thread.deadline)
         self._thread.last = ended
         return self.result(ended.status, line.encode(errors="surrogateescape"), ended.stdout, ended.stderr)
 
@@ -47,9 +56,9 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]  # testinfra ships no typ
         return "utf-8"
 
 
-def host_over(guest: Guest) -> Host:
+def host_over(asked: Asked) -> Host:
     """A testinfra host; what it learns of the system it keeps."""
-    backend = GuestBackend(Batches(guest))
+    backend = GuestBackend(asked)
     host = Host(backend)
     backend.set_host(host)
     return host

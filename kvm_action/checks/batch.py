@@ -55,9 +55,23 @@ class Batches:
         self._somebody_asks = False
         self._root_lock = Lock()
         self._as_root: bool | None = None
+        self._known: dict[str, GuestOutput] = {}
+
+    def foresee(self, commands: Sequence[str]) -> None:
+        """Ask for ``commands`` at once, and keep the answers for when they are asked. Raises E2EError."""
+        for start in range(0, len(commands), _MOST):
+            batch = [_Question(command) for command in commands[start : start + _MOST]]
+            self._answer(batch)
+            for question in batch:
+                if isinstance(question.answer, E2EError):
+                    raise question.answer
+                if question.answer:
+                    self._known[question.command] = question.answer
 
     def ask(self, command: str, deadline: Deadline) -> GuestOutput:
         """The command's end. Raises CommandTimeoutError, GuestConnectionError."""
+        if command in self._known:
+            return self._known[command]
         if deadline.passed:
             raise CommandTimeoutError(f"no time was left for `{command}`")
         question = _Question(command)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Semaphore
@@ -10,27 +10,23 @@ from typing import Final
 
 from testinfra.host import Host
 
-from kvm_action.checks.backend import allow_until, host_over, last_answer
+from kvm_action.checks.backend import UNEXPECTED, allow_until, host_over, last_answer
+from kvm_action.checks.batch import Batches
 from kvm_action.checks.commands import check_command, check_http
 from kvm_action.checks.facts import CannotAskError, Verdict
-from kvm_action.checks.files import check_file
+from kvm_action.checks.look import LookCheck, look
 from kvm_action.checks.own_tests import run_own_tests
-from kvm_action.checks.system import check_package, check_port, check_service, check_user
+from kvm_action.checks.rehearsal import foreseen
 from kvm_action.errors import CommandTimeoutError, E2EError, GuestConnectionError
 from kvm_action.guest import Guest
 from kvm_action.plan.checks import (
     Check,
     CommandCheck,
     DesktopCheck,
-    FileCheck,
     HttpCheck,
     IdeCheck,
-    PackageCheck,
-    PortCheck,
     RdpCheck,
-    ServiceCheck,
     TestinfraCheck,
-    UserCheck,
 )
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.units import format_duration
@@ -44,8 +40,6 @@ _COMMANDS_AT_ONCE: Final = 4
 """Commands of the plan's own, which have a session each; sshd allows ten."""
 _LATER: Final = "not yet available in this version"
 _LOST: Final = "not carried out: the connection to the guest was lost before"
-# What testinfra's modules raise when a guest answers with something that they do not expect.
-_UNEXPECTED: Final = (AssertionError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
 
 
 def run_checks(
@@ -56,8 +50,11 @@ def run_checks(
     ``folder`` is the plan's, for files of the user's own. Never raises for the guest's sake: when the connection
     breaks, the checks that are left are errors at once.
     """
-    round_ = _Round(guest, folder, host_over(guest))
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check")
+    batches = Batches(guest)
+    looks = [check for check in checks if isinstance(check, LookCheck)]
+    foresight = pool.submit(batches.foresee, foreseen(looks) if looks else ())
+    round_ = _Round(guest, folder, host_over(batches), foresight)
     results: list[CheckResult] = []
     try:
         for found in pool.map(round_.examine, checks):
@@ -76,6 +73,7 @@ class _Round:
     guest: Guest
     folder: Path
     host: Host
+    foresight: Future[None]
     slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
     lost: Event = field(default_factory=Event)
 
@@ -97,7 +95,7 @@ class _Round:
             return self._verdict(check)
         except CommandTimeoutError as error:
             return _overdue(check, error)
-        except (E2EError, CannotAskError, *_UNEXPECTED) as error:
+        except (E2EError, CannotAskError, *UNEXPECTED) as error:
             return Verdict(CheckOutcome.ERROR, message=self._explain(error))
 
     def _explain(self, error: Exception) -> str:
@@ -121,21 +119,9 @@ class _Round:
             case RdpCheck() | DesktopCheck() | IdeCheck() | TestinfraCheck():
                 return Verdict(CheckOutcome.SKIPPED, message=_LATER)
             case _:
+                self.foresight.result()
                 allow_until(self.host, Deadline(check.timeout))
-                return self._look(check)
-
-    def _look(self, check: UserCheck | PackageCheck | ServiceCheck | PortCheck | FileCheck) -> Verdict:
-        match check:
-            case UserCheck():
-                return check_user(check, self.host)
-            case PackageCheck():
-                return check_package(check, self.host)
-            case ServiceCheck():
-                return check_service(check, self.host)
-            case PortCheck():
-                return check_port(check, self.host)
-            case FileCheck():
-                return check_file(check, self.host)
+                return look(check, self.host)
 
 
 def _overdue(check: Check, error: CommandTimeoutError) -> Verdict:

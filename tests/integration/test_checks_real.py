@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sshd import MISSING, SSHD, sshd
 
 from kvm_action.checks import run_checks
 from kvm_action.checks.batch import batch_answers, batch_script
+from kvm_action.guest import GuestOutput
 from kvm_action.plan.checks import (
     Check,
     CommandCheck,
@@ -119,6 +121,38 @@ def test_files_of_this_machine_are_seen_as_they_are(guest: Session, tmp_path: Pa
     assert outcome(guest, FileCheck(path=f"{tmp_path}/link", type=FileType.LINK)) is CheckOutcome.PASSED
     assert outcome(guest, FileCheck(path=f"{tmp_path}/link", exists=False)) is CheckOutcome.FAILED
     assert outcome(guest, FileCheck(path=f"{tmp_path}/none", exists=False)) is CheckOutcome.PASSED
+
+
+class Counting:
+    """A guest, and what it was asked."""
+
+    def __init__(self, guest: Session) -> None:
+        self.guest = guest
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.guest, name)
+
+    def run(self, command: str, **other: Any) -> GuestOutput:
+        self.asked.append(command)
+        return self.guest.run(command, **other)
+
+
+def test_all_that_testinfra_asks_of_a_healthy_debian_is_foreseen_and_takes_one_round_trip(
+    guest: Session, port: int
+) -> None:
+    """When a new testinfra asks otherwise, nothing breaks but the speed: mend `rehearsal`."""
+    me = pwd.getpwnam(getpass.getuser())
+    checks: list[Check] = [
+        UserCheck(name=me.pw_name, shell=me.pw_shell, groups=(grp.getgrgid(me.pw_gid).gr_name,)),
+        PackageCheck(name="coreutils"),
+        PortCheck(port=port),
+        FileCheck(path="/etc/passwd", type=FileType.FILE, mode=0o644, owner="root", contains="root:"),
+    ]
+    counting = Counting(guest)
+    results = run_checks(cast(Session, counting), checks, folder=Path(), on_result=lambda _result: None)
+    assert {result.outcome for result in results} == {CheckOutcome.PASSED}
+    assert len(counting.asked) == 1
 
 
 def test_commands_and_their_limits(guest: Session) -> None:
