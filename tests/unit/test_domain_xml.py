@@ -40,6 +40,14 @@ def test_the_overlay_may_be_lost_but_never_the_guests_ignorance_of_a_full_disk()
     assert (driver.get("cache"), driver.get("error_policy")) == ("unsafe", "stop")
 
 
+@pytest.mark.parametrize("is_system", [True, False])
+def test_the_system_daemon_never_takes_the_base_image_from_its_owner(is_system: bool) -> None:
+    below = tree(replace(SPEC, is_system=is_system)).find("devices/disk/backingStore")
+    assert below.find("source").get("file") == str(SPEC.base)
+    assert below.find("format").get("type") == "qcow2"
+    assert (below.find("source/seclabel[@relabel='no']") is not None) is is_system
+
+
 def test_emulation_leaves_out_the_instruction_that_qemu_emulates_wrongly() -> None:
     domain = tree(replace(SPEC, accel="tcg"))
     assert domain.get("type") == "qemu"
