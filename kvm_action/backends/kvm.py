@@ -12,13 +12,16 @@ from uuid import uuid4
 from kvm_action import accel, seed, ssh
 from kvm_action.backends import evidence, first_boot
 from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, watching_boot
+from kvm_action.backends.identity import Identity, new_identity
 from kvm_action.backends.reaping import reap
+from kvm_action.boot import Stage
 from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
 from kvm_action.events import Note, Sink
 from kvm_action.guest import Guest, Machine, MachineFacts
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import Domain, launched
-from kvm_action.hypervisor.domain_xml import USER_NETWORK, DomainSpec, domain_xml, random_mac
+from kvm_action.hypervisor.domain_xml import USER_NETWORK, DomainSpec, domain_name, domain_xml
+from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory
 from kvm_action.hypervisor.snapshots import take_snapshot
 from kvm_action.images import qemu_img
@@ -74,16 +77,6 @@ class KvmBackend:
             yield VirtualMachine(self.plan, self.settings, self.sink, stack)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """What makes this machine itself: ids, its own SSH host key, and the key that opens it."""
-
-    hostname: str
-    mac: str
-    host_key: ssh.KeyPair
-    user_key: ssh.KeyPair
-
-
 @dataclass
 class VirtualMachine:
     """One run's machine. Its parts come into being as the steps ask for them, and end with ``stack``."""
@@ -120,12 +113,7 @@ class VirtualMachine:
     @cached_property
     def identity(self) -> Identity:
         """Fresh keys and a fresh MAC address."""
-        return Identity(
-            hostname=f"e2e-{self.settings.run[-6:]}",
-            mac=random_mac(),
-            host_key=ssh.generate_key(),
-            user_key=ssh.generate_key(),
-        )
+        return new_identity(self.settings.run)
 
     @cached_property
     def watch(self) -> BootWatch:
@@ -136,11 +124,18 @@ class VirtualMachine:
     @cached_property
     def domain(self) -> Domain:
         """The domain, paused at its first instruction."""
-        xml = domain_xml(self._spec())
+        spec = self._spec()
+        xml = domain_xml(spec)
         (self.settings.out / "domain.xml").write_text(xml)
         self.watch.begin()
         return self.stack.enter_context(
-            launched(self.connection, xml, self.watch.on_console, may_outlive_us=self.settings.keep != Keep.NEVER)
+            launched(
+                self.connection,
+                spec.name,
+                xml,
+                self.watch.on_console,
+                may_outlive_us=self.settings.keep != Keep.NEVER,
+            )
         )
 
     @cached_property
@@ -148,8 +143,7 @@ class VirtualMachine:
         """Where the guest's SSH server is reached from this host."""
         if self.plan.machine.network == USER_NETWORK:
             return Address("127.0.0.1", self.domain.forward_ssh())
-        found = self._while_booting(self.domain.leased_address)
-        return Address(found, 22)
+        return Address(self._address_on(self.plan.machine.network), 22)
 
     @cached_property
     def session(self) -> ssh.Session:
@@ -174,6 +168,8 @@ class VirtualMachine:
     def check_host(self) -> str:
         """Look for all that the other steps need, before anything is made; take away what dead runs left."""
         image, accel, connection = self.image, self.accel, self.connection
+        if self.plan.machine.network != USER_NETWORK:
+            require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):
             self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains)} dead run(s) left"))
         return f"{image.name} on {accel.name}, {connection.hypervisor_version}"
@@ -181,6 +177,7 @@ class VirtualMachine:
     def create_disk(self) -> str:
         """A qcow2 overlay, as large as the plan wants its disk, or as the image is."""
         size = max(self.plan.machine.disk, self.image.virtual_bytes)
+        self.folder.overlay.touch(mode=0o600)  # it will hold the guest's memory, secrets included
         qemu_img.create_overlay(self.image.path, self.folder.overlay, size)
         return f"{format_size(size)} over {self.image.sha256[:12]}"
 
@@ -345,6 +342,17 @@ class VirtualMachine:
 
     # --- inner
 
+    def _address_on(self, network: str) -> str:
+        try:
+            return self._while_booting(lambda: self.domain.address_of(self.identity.mac))
+        except BootError as error:
+            if self.watch.log.stage is not Stage.LOGIN or self.domain.end:
+                raise
+            raise NetworkError(
+                f"the guest is up, but got no address on the network {network}",
+                f"does anything give addresses there? `virsh net-dumpxml {network}` shows its <dhcp> range",
+            ) from error
+
     def _while_booting(self, check: Callable[[], T | None]) -> T:
         """Wait for ``check`` as long as the boot may still succeed. Raises BootError as soon as it cannot."""
         domain, watch = self.domain, self.watch
@@ -363,7 +371,7 @@ class VirtualMachine:
     def _spec(self) -> DomainSpec:
         machine = self.plan.machine
         return DomainSpec(
-            name=f"kvm-e2e-{self.settings.run}",
+            name=domain_name(self.settings.run),
             uuid=uuid4(),
             lease=self.folder.lease.to_json(),
             memory=machine.memory,
@@ -371,8 +379,11 @@ class VirtualMachine:
             cpu=machine.cpu,
             accel=self.accel.name,
             firmware=machine.firmware,
+            base=self.image.path,
+            base_format=self.image.format,
             overlay=self.folder.overlay,
             seed=self.folder.seed,
             network=machine.network,
             mac=self.identity.mac,
+            is_system=self.connection.is_system,
         )

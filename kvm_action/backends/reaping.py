@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvm_action.hypervisor.connection import Connection
+from kvm_action.hypervisor.domain_xml import domain_name
 from kvm_action.hypervisor.owned import destroy_abandoned
 from kvm_action.runs import leftovers
 
@@ -28,6 +29,8 @@ def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -
     dead = leftovers(runs, kept_too=kept_too)
     for folder in dead:
         shutil.rmtree(folder.path, ignore_errors=True)
+        if connection:  # libvirt has destroyed the domain of a killed run, but keeps its log
+            connection.forget_log(domain_name(folder.path.name))
     return Reaped(
         tuple(domain.name for domain in domains),
         tuple(folder.path.name for folder in dead),

@@ -25,6 +25,8 @@ from kvm_action.wait import Deadline, until
 ROOT_RUNTIME: Final = Path("/run/kvm-e2e")
 """Where root's daemon lives. Short, since sockets below it must stay within 107 bytes."""
 
+SYSTEM_LOGS: Final = Path("/var/log/libvirt/qemu")
+
 DAEMON_START: Final = timedelta(seconds=20)
 
 
@@ -51,6 +53,15 @@ class Connection:
     def is_system(self) -> bool:
         """Does a privileged daemon answer, so that QEMU runs as another user than we do?"""
         return "/system" in self.uri
+
+    def log_of(self, domain: str) -> Path | None:
+        """The file of QEMU's own words about a domain, None when we may not read it."""
+        return self.log_folder / f"{domain}.log" if self.log_folder else None
+
+    def forget_log(self, domain: str) -> None:
+        """Remove that file, which libvirt never does."""
+        if log := self.log_of(domain):
+            log.unlink(missing_ok=True)
 
 
 def _dotted(number: int) -> str:
@@ -81,13 +92,13 @@ def open_connection(uri: str | None = None, environ: Mapping[str, str] = os.envi
 
 
 def log_folder(uri: str, environ: Mapping[str, str]) -> Path | None:
-    """The daemon's folder of domain logs, for the session daemons whose files are ours."""
+    """The daemon's folder of domain logs, where its files are ours to read: our session's, or root's."""
     if str(ROOT_RUNTIME) in uri:
         return ROOT_RUNTIME / "cache/libvirt/qemu/log"
     if uri == "qemu:///session":
         caches = environ.get("XDG_CACHE_HOME")
         return (Path(caches) if caches else Path.home() / ".cache") / "libvirt/qemu/log"
-    return None
+    return SYSTEM_LOGS if uri == "qemu:///system" and os.geteuid() == 0 else None
 
 
 @cache

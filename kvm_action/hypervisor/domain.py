@@ -59,13 +59,20 @@ class Domain:
             f"QEMU did not forward a port to the guest's SSH: {answer.strip() or 'no reason given'}"
         )
 
-    def leased_address(self) -> str | None:
-        """The guest's IPv4 address by the DHCP leases of its libvirt network, None while it has none."""
-        with suppress(libvirt.libvirtError):
-            for card in self._raw.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE).values():
-                for address in card["addrs"] or ():
-                    if address["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4:
-                        return str(address["addr"])
+    def address_of(self, mac: str) -> str | None:
+        """The IPv4 address of the card ``mac``, None while it has none.
+
+        libvirt's DHCP leases tell it; on a network whose DHCP server is somebody else's, the guest agent does.
+        """
+        for source in (
+            libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+            libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
+        ):
+            with suppress(libvirt.libvirtError):
+                for card in self._raw.interfaceAddresses(source).values():
+                    for address in card["addrs"] or ():
+                        if card["hwaddr"] == mac and address["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4:
+                            return str(address["addr"])
         return None
 
     def agent(self, command: str, timeout: timedelta) -> str | None:
@@ -97,7 +104,7 @@ class Domain:
 
     def last_words(self) -> tuple[str, ...]:
         """What QEMU itself printed since its start, where we may read it."""
-        log = self._log()
+        log = self._connection.log_of(self.name)
         if log is None or not log.exists():
             return ()
         lines = log.read_text(errors="replace").splitlines()
@@ -125,12 +132,7 @@ class Domain:
         except libvirt.libvirtError as error:
             if error.get_error_code() not in _ALREADY_GONE:
                 raise HostError(f"cannot destroy {self.name}: {first_sentence(error)}") from error
-        if log := self._log():
-            log.unlink(missing_ok=True)
-
-    def _log(self) -> Path | None:
-        folder = self._connection.log_folder
-        return folder / f"{self.name}.log" if folder else None
+        self._connection.forget_log(self.name)
 
     def _monitor(self, command: str) -> str:
         return str(
@@ -140,7 +142,7 @@ class Domain:
 
 @contextmanager
 def launched(
-    connection: Connection, xml: str, on_console: OnConsole, *, may_outlive_us: bool = False
+    connection: Connection, name: str, xml: str, on_console: OnConsole, *, may_outlive_us: bool = False
 ) -> Iterator[Domain]:
     """Start a transient domain, paused, whose console is read from its first byte; destroyed at the end.
 
@@ -153,8 +155,9 @@ def launched(
     try:
         raw = connection.raw.createXML(xml, flags)
     except libvirt.libvirtError as error:
+        connection.forget_log(name)
         raise HostError(
-            f"libvirt cannot start the machine: {first_sentence(error)}", _start_hint(error)
+            f"libvirt cannot start the machine: {first_sentence(error)}", _start_hint(str(error))
         ) from error
     domain = Domain(raw, connection)
     with (
@@ -175,18 +178,16 @@ def ended_for_certain(domain: Domain) -> Iterator[None]:
             domain.destroy()
 
 
-def _start_hint(error: libvirt.libvirtError) -> str:
-    text = str(error)
-    if "Permission denied" in text:
+def _start_hint(text: str) -> str:
+    if "Permission denied" in text and "/dev/kvm" not in text:
         return (
-            "QEMU runs as another user and cannot reach the files: set KVM_E2E_HOME to a folder that it may enter"
+            "libvirt runs QEMU as another user, who cannot reach the file: set KVM_E2E_HOME to a folder that "
+            "anyone may enter, such as /var/lib/kvm-e2e, and let anyone read the image"
         )
-    if "ould not access KVM" in text or "kvm" in text.lower():
+    if "KVM" in text or "/dev/kvm" in text:
         return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
     if "annot allocate memory" in text or "annot set up guest memory" in text:
         return "the host is short of memory: lower machine.memory in the plan"
-    if "etwork not found" in text or ("network" in text and "not active" in text):
-        return "start the network: sudo virsh net-start default"
     return "`kvm-e2e doctor` looks into the host"
 
 

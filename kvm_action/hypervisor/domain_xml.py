@@ -15,7 +15,10 @@ USER_NETWORK: Final = "user"
 
 @dataclass(frozen=True, kw_only=True)
 class DomainSpec:
-    """One machine. ``memory`` in bytes; ``network`` is ``user`` or the name of a libvirt network."""
+    """One machine. ``memory`` in bytes; ``network`` is ``user`` or the name of a libvirt network.
+
+    ``base`` is the image that ``overlay`` stands on; ``is_system``: QEMU runs as another user than we do.
+    """
 
     name: str
     uuid: UUID
@@ -25,10 +28,18 @@ class DomainSpec:
     cpu: str
     accel: str
     firmware: str
+    base: Path
+    base_format: str
     overlay: Path
     seed: Path
     network: str
     mac: str
+    is_system: bool = False
+
+
+def domain_name(run: str) -> str:
+    """The name of a run's machine."""
+    return f"kvm-e2e-{run}"
 
 
 def domain_xml(spec: DomainSpec) -> str:

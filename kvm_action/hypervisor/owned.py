@@ -36,8 +36,7 @@ def destroy_abandoned(connection: Connection, *, kept_too: bool = False) -> list
             raw.destroy()
         with suppress(libvirt.libvirtError):
             raw.undefineFlags(_UNDEFINE)
-        if connection.log_folder:
-            (connection.log_folder / f"{gone[-1].name}.log").unlink(missing_ok=True)
+        connection.forget_log(raw.name())
     return gone
 
 
