@@ -40,6 +40,7 @@ class Tool:
     home: Path
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    prefix: tuple[str, ...] = ()
     calls: int = 0
 
     def write_plan(self, text: str, name: str = "plan.yml") -> Path:
@@ -50,7 +51,7 @@ class Tool:
     def start(self, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
         self.calls += 1
         out = self.folder / f"out-{self.calls}"
-        command = [sys.executable, "-m", "kvm_action", *arguments]
+        command = [*self.prefix, sys.executable, "-m", "kvm_action", *arguments]
         if arguments[0] == "run":
             command += ["--out", str(out)]
         environment = {**os.environ, "KVM_E2E_HOME": str(self.home), **self.environment}
