@@ -3,12 +3,16 @@
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+from tooling import REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,15 @@ class Account:
     uid: int
     gid: int
     home: Path
+
+    def install_tool(self) -> Path:
+        """A checkout of the tool and its packages below the home; returns the checkout."""
+        checkout = self.home / "checkout"
+        for part in ("kvm_action", "examples"):
+            shutil.copytree(REPOSITORY / part, checkout / part)
+        packages = Path(pytest.__file__).parents[1]
+        shutil.copytree(packages, self.home / "packages", ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
+        return checkout
 
     def own_everything(self) -> None:
         subprocess.run(["chown", "-R", f"{self.uid}:{self.gid}", self.home], check=True)

@@ -17,7 +17,10 @@ ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p -m 1777 /run/lock
 for folder in /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do copied "$folder"; done
-rm -rf /etc/libvirt/qemu/networks /var/lib/libvirt/dnsmasq /var/log/libvirt/qemu
+rm -rf /etc/libvirt/qemu/networks /var/lib/libvirt/dnsmasq
+mkdir -p /var/log/libvirt/qemu && rm -f /var/log/libvirt/qemu/*.log
+# Members of the group libvirt may use it, as on any host; there that is the rule of a polkit that runs.
+printf 'unix_sock_group = "libvirt"\nunix_sock_rw_perms = "0770"\nauth_unix_rw = "none"\n' >>/etc/libvirt/libvirtd.conf
 ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup # or libvirt would make groups in the host's
 if [[ -c /dev/kvm ]]; then
     # As udev makes it. libvirt probes QEMU anew for each call when QEMU's user cannot open it.

@@ -222,11 +222,7 @@ def test_an_ordinary_user_needs_root_for_nothing(tool: Tool, images: Path) -> No
     with ordinary_user() as user:
         store = user.home / "images"
         shutil.copytree(images, store, ignore=shutil.ignore_patterns("work", "locks"))
-        checkout = user.home / "checkout"
-        for part in ("kvm_action", "examples"):
-            shutil.copytree(REPOSITORY / part, checkout / part)
-        packages = Path(pytest.__file__).parents[1]
-        shutil.copytree(packages, user.home / "packages", ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
+        checkout = user.install_tool()
         user.own_everything()
         ended = user.run(
             ["/usr/bin/python3", "-m", "kvm_action", "run", "examples/hello/plan.yml", "--image", "debian-12"],

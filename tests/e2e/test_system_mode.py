@@ -1,5 +1,6 @@
 """`qemu:///system` and libvirt's networks: a privileged daemon whose QEMU is another user than the tool."""
 
+import grp
 import os
 import signal
 import subprocess
@@ -9,8 +10,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from accounts import ordinary_user
 from system_libvirt import GATEWAY, NETWORK, SystemLibvirt, system_libvirt
-from tooling import Tool, has_started, wait_for
+from tooling import BOOT, Tool, has_started, wait_for
 
 from kvm_action.hypervisor.domain_xml import domain_name
 
@@ -189,3 +191,29 @@ def test_a_network_that_gives_no_addresses_is_blamed_rather_than_the_boot(
     assert ended.failure["class"] == "network"
     assert "got no address on the network mute" in ended.failure["message"]
     assert "virsh net-dumpxml mute" in ended.failure["hint"]
+
+
+@pytest.mark.slow
+def test_a_member_of_the_group_libvirt_needs_no_root_for_the_system(
+    system: SystemLibvirt, system_tool: Tool
+) -> None:
+    with ordinary_user() as user:
+        checkout = user.install_tool()
+        home = user.home / "e2e"
+        home.mkdir()
+        (home / "images").symlink_to(system_tool.home / "images")
+        user.own_everything()
+        user.home.chmod(0o711)
+        groups = f"--groups={grp.getgrnam('libvirt').gr_gid}"
+        become = ["setpriv", f"--reuid={user.uid}", f"--regid={user.gid}", groups]
+        own = [f"HOME={user.home}", f"KVM_E2E_HOME={home}", f"PYTHONPATH={user.home}/packages",
+               "LIBVIRT_DEFAULT_URI=qemu:///system"]  # fmt: skip
+        ended = subprocess.run(
+            [*system.enter, *become, "env", f"--chdir={checkout}", *own, "/usr/bin/python3", "-m", "kvm_action",
+             "run", "examples/hello/plan.yml", "--image", "debian-12", "--set", f"machine.network={NETWORK}"],
+            text=True, capture_output=True, timeout=BOOT, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert not list((home / "runs").iterdir())
+    [log] = system.leftovers()  # root's, and rotated away: no business of an ordinary user
+    system.run("rm", log)
