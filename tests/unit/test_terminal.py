@@ -5,13 +5,17 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Event as Event_
+from threading import Thread
 
 import pytest
 import samples
+from rich.console import Console
 from samples import HOSTILE
 
 from kvm_action.cli.terminal import terminal_sink
 from kvm_action.cli.terminal.lines import MOST_OUTPUT_LINES, PlainLines
+from kvm_action.cli.terminal.live import LiveTerminal
 from kvm_action.events import (
     CheckFinished,
     Event,
@@ -28,6 +32,14 @@ from kvm_action.events import (
 from kvm_action.results import RunResult, StepName
 
 AT = datetime(2026, 3, 14, 12, 3, 4, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def capable_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the terminal can do is these tests' business, not that of the one they are run from."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 def story(run: RunResult) -> Iterator[Event]:
@@ -182,3 +194,11 @@ def test_a_log_in_ascii_loses_letters_and_not_the_run() -> None:
         tell_all(sink)
     stream.flush()
     assert b"? '/usr/lib/systemd/system/xrdp.service'" in raw.getvalue()
+
+
+def test_drawing_never_waits_for_a_thread_that_prints() -> None:
+    terminal = LiveTerminal(Console(file=io.StringIO(), force_terminal=True, width=80))
+    drawn = Event_()
+    with terminal._lock:  # as a thread that prints holds it
+        Thread(target=lambda: (list(terminal.__rich_console__(None, None)), drawn.set()), daemon=True).start()
+        assert drawn.wait(10), "rich's drawing thread and a printing thread would wait for each other for ever"

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from dataclasses import dataclass, replace
 from threading import RLock
 from types import TracebackType
 from typing import Final, Self
@@ -59,8 +60,22 @@ _ENDS: Final = {
 }
 
 
+@dataclass(frozen=True)
+class _Moving:
+    """What the moving part shows: the running step, since when, its last milestone, and the newest lines."""
+
+    step: str = ""
+    since: float = 0.0
+    milestone: str = ""
+    lines: tuple[str, ...] = ()
+
+
 class LiveTerminal:
-    """A sink and a context manager; leaving it gives the terminal back as it was, whatever happened."""
+    """A sink and a context manager; leaving it gives the terminal back as it was, whatever happened.
+
+    Drawing takes no lock of ours, but one look at a frozen value: rich draws in a thread that holds its console's
+    lock, and we print while we hold ours.
+    """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         """``clock`` counts the running step's seconds."""
@@ -70,9 +85,7 @@ class LiveTerminal:
         self._waiting: deque[str] = deque(maxlen=MOST_WAITING)
         self._left_out = 0
         self._printed_at = clock()
-        self._step = ""
-        self._since = 0.0
-        self._milestone = ""
+        self._moving = _Moving()
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(self, console=console, transient=True, refresh_per_second=10)
 
@@ -87,7 +100,7 @@ class LiveTerminal:
         """Stop drawing; the cursor is back."""
         with self._lock:
             self._print_waiting()
-            self._step = ""
+            self._moving = _Moving()
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
@@ -99,12 +112,13 @@ class LiveTerminal:
             self._print_waiting()
             match event:
                 case StepStarted(name=name):
-                    self._step, self._since, self._milestone = name, self._clock(), ""
+                    self._moving = _Moving(name, self._clock())
                 case StepFinished(result=result):
-                    self._step = ""
+                    self._moving = _Moving()
                     self._console.print(_step(result))
                 case MilestoneReached(name=name, seconds=seconds):
-                    self._milestone = f"{name.replace('_', ' ')} {format_seconds(seconds)}"
+                    milestone = f"{name.replace('_', ' ')} {format_seconds(seconds)}"
+                    self._moving = replace(self._moving, milestone=milestone)
                 case RunFinished(result=result, out=out):
                     told = summary(result, out)
                     self._console.print(_last_words(told))
@@ -114,15 +128,15 @@ class LiveTerminal:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What moves: the newest lines of output that wait to be printed, and the running step."""
-        with self._lock:
-            yield from (_script(line, cut=True) for line in list(self._waiting)[-_LINES_BELOW:])
-            if self._step:
-                yield self._moving()
+        moving = self._moving
+        yield from (_script(line, cut=True) for line in moving.lines)
+        if moving.step:
+            yield self._running(moving)
 
-    def _moving(self) -> Table:
-        words = Text(f"{self._step:<{_NAME_WIDTH}}", style="bold")
-        words.append(f"{format_seconds(self._clock() - self._since):<{_TIME_WIDTH}}", style="cyan")
-        words.append(f" {self._milestone}", style="dim")
+    def _running(self, moving: _Moving) -> Table:
+        words = Text(f"{moving.step:<{_NAME_WIDTH}}", style="bold")
+        words.append(f"{format_seconds(self._clock() - moving.since):<{_TIME_WIDTH}}", style="cyan")
+        words.append(f" {moving.milestone}", style="dim")
         words.no_wrap, words.overflow = True, "ellipsis"
         return _row(self._spinner, words)
 
@@ -131,6 +145,7 @@ class LiveTerminal:
             return
         self._left_out += len(self._waiting) == MOST_WAITING
         self._waiting.append(line.text)
+        self._moving = replace(self._moving, lines=(*self._moving.lines, line.text)[-_LINES_BELOW:])
         if self._clock() - self._printed_at >= PRINT_EVERY:
             self._print_waiting()
 
@@ -140,6 +155,7 @@ class LiveTerminal:
         if self._waiting:
             self._console.print(_script(*self._waiting))
         self._waiting.clear()
+        self._moving = replace(self._moving, lines=())
         self._left_out = 0
         self._printed_at = self._clock()
 
