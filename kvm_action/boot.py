@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from kvm_action.text import plain
+
 LINE_LIMIT: Final = 4096
 """Bytes of a line that are looked at; a guest may print without ever ending a line."""
 
@@ -110,10 +112,6 @@ _GOING_DOWN: Final = re.compile(
 _PROMPT: Final = re.compile(r"login: ?$|\(initramfs\) ?$|grub rescue> ?$|maintenance")
 """What waits for an answer has no line end; every other line is only judged when it is complete."""
 
-_ESCAPES: Final = re.compile(
-    r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)|[\x00-\x08\x0b-\x1f\x7f]"
-)
-
 
 class BootLog:
     """Reads a console as it comes. Memory is bounded however much the guest prints."""
@@ -137,15 +135,15 @@ class BootLog:
         self.last_growth = at
         *lines, rest = (self._open + data).split(b"\n")
         self._open = rest[-LINE_LIMIT:]
-        reached = [name for line in lines for name in self._read(plain(line), at)]
-        if _PROMPT.search(unfinished := plain(self._open)):
+        reached = [name for line in lines for name in self._read(readable(line), at)]
+        if _PROMPT.search(unfinished := readable(self._open)):
             reached += self._look(unfinished, at)
         return reached
 
     @property
     def tail(self) -> tuple[str, ...]:
         """The last lines, without terminal escapes; the last one may be unfinished."""
-        unfinished = plain(self._open)
+        unfinished = readable(self._open)
         return (*self._tail, unfinished) if unfinished else tuple(self._tail)
 
     def _read(self, line: str, at: float) -> list[str]:
@@ -176,6 +174,6 @@ def diagnose(line: str) -> Diagnosis | None:
     return None
 
 
-def plain(line: bytes) -> str:
+def readable(line: bytes) -> str:
     """A console line as text: decoded, cut, without escapes and control characters."""
-    return _ESCAPES.sub("", line[-LINE_LIMIT:].decode(errors="replace")).rstrip()
+    return plain(line[-LINE_LIMIT:].decode(errors="replace")).rstrip()

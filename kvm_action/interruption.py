@@ -18,42 +18,61 @@ GRACE: Final = timedelta(seconds=6.5)
 _CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
+class Interruption:
+    """What the handlers know: whether a signal came, and whether this is a moment that must not be disturbed."""
+
+    def __init__(self) -> None:
+        """Nothing came yet."""
+        self._came = False
+        self._held = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no signal disturb what goes on here (a clean-up); it is over soon, or ended at the grace's end."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Raise InterruptedRunError for the first signal, unless it is held."""
+        first, self._came = not self._came, True
+        if first and not self._held:
+            kind = signal.Signals(number)
+            raise InterruptedRunError(f"interrupted by {kind.name}", _CODES[kind])
+
+
 @contextmanager
-def interruptible(grace: timedelta = GRACE) -> Iterator[None]:
+def interruptible(grace: timedelta = GRACE) -> Iterator[Interruption]:
     """Turn the first SIGINT or SIGTERM into an InterruptedRunError; ignore those that follow.
 
     If the process has not ended ``grace`` after the signal, because a call into libvirt or the kernel does
     not return, it is ended the hard way: libvirt then destroys our domains, and the next run takes the files.
     """
-    done = Event()
-    fired = Event()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if fired.is_set():
-            return
-        fired.set()
-        raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}", _CODES[signal.Signals(number)])
-
+    interruption, done = Interruption(), Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-
-    def watch() -> None:
-        number = os.read(reader, 1)
-        os.close(reader)
-        if number and not done.wait(grace.total_seconds()):
-            os._exit(_CODES[signal.Signals(number[0])])
-
-    Thread(target=watch, name="interruption", daemon=True).start()
-    before = {number: signal.signal(number, on_signal) for number in _CODES}
+    Thread(target=_watch, args=(reader, done, grace), name="interruption", daemon=True).start()
+    before = {number: signal.signal(number, interruption.on_signal) for number in _CODES}
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
-        yield
+        yield interruption
     finally:
         done.set()
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(writer)
+
+
+def _watch(reader: int, done: Event, grace: timedelta) -> None:
+    """End the process when a signal of ours came and the grace is over; other signals wake us for nothing."""
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while number := pipe.read(1):
+            code = _CODES.get(signal.Signals(number[0]))
+            if code and not done.wait(grace.total_seconds()):
+                os._exit(code)
 
 
 @contextmanager

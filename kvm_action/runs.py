@@ -12,6 +12,7 @@ from typing import Final
 from kvm_action.errors import HostError
 from kvm_action.leases import FILE_NAME, Lease, lease_for
 from kvm_action.units import format_size
+from kvm_action.whole_file import write_whole
 
 UNFINISHED: Final = ".new-"
 
@@ -41,9 +42,7 @@ class RunFolder:
 
     def renew(self, lease: Lease) -> None:
         """Write another lease, atomically."""
-        aside = self.path / f"{FILE_NAME}.new"
-        aside.write_text(lease.to_json())
-        aside.replace(self.path / FILE_NAME)
+        write_whole(self.path / FILE_NAME, lease.to_json())
         self.lease = lease
 
 

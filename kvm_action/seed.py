@@ -80,7 +80,6 @@ def _user_data(spec: SeedSpec) -> dict[str, object]:
         "ssh_pwauth": bool(spec.password),
         "disable_root": True,
         "ssh_deletekeys": True,
-        "ssh_genkeytypes": [],
         "ssh_keys": {"ed25519_private": spec.host_key_private, "ed25519_public": spec.host_key_public},
         "manage_etc_hosts": True,
     }

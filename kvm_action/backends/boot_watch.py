@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +10,9 @@ from threading import Event
 from typing import IO, Final
 
 from kvm_action.boot import BootLog, Stage
-from kvm_action.errors import BootError
+from kvm_action.errors import BootError, HostError
 from kvm_action.events import MilestoneReached, Sink
+from kvm_action.hypervisor.domain import HOST_DISK_FULL
 from kvm_action.wait import Clock, Deadline
 
 FILE_LIMIT: Final = 16 << 20
@@ -65,12 +66,17 @@ class BootWatch:
     def on_console(self, data: bytes) -> None:
         """Take in console output."""
         if self._written < FILE_LIMIT and not self._file.closed:
-            self._file.write(data[: FILE_LIMIT - self._written])
-            self._file.flush()
-            self._written += len(data)
+            self._keep(data[: FILE_LIMIT - self._written])
         for name in self.log.feed(data, self.elapsed):
             self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
         self.woken.set()
+
+    def _keep(self, data: bytes) -> None:
+        """A disk without room must not end the thread that reads the console."""
+        with suppress(OSError):
+            self._file.write(data)
+            self._file.flush()
+        self._written += len(data)
 
     def reached(self, name: str) -> None:
         """A milestone that the console does not show."""
@@ -78,9 +84,11 @@ class BootWatch:
             self.log.milestones[name] = round(self.elapsed, 3)
             self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
 
-    def trouble(self, end: str, last_words: tuple[str, ...] = ()) -> BootError | None:
+    def trouble(self, end: str, last_words: tuple[str, ...] = ()) -> BootError | HostError | None:
         """Why waiting longer is of no use, None while it may be. ``end``: how the domain ended, if it did."""
         log = self.log
+        if end == HOST_DISK_FULL:
+            return host_disk_full()
         if words := [line for line in last_words if "KVM internal error" in line]:
             return self._stuck(
                 words[0].strip(), "this host's KVM cannot run the guest; `--accel tcg` goes without it"
@@ -89,6 +97,10 @@ class BootWatch:
             return self._stuck(end, "; ".join(last_words[-2:]) or "the console's last lines may tell why")
         if log.diagnosis and log.diagnosis.fatal:
             return self._stuck(log.diagnosis.cause, log.diagnosis.hint)
+        return self._overdue()
+
+    def _overdue(self) -> BootError | None:
+        log = self.log
         silent = self.elapsed - log.last_growth
         allowed = self._patience.at_login if log.stage is Stage.LOGIN else self._patience.silence
         if silent > allowed.total_seconds():
@@ -116,6 +128,11 @@ _GUESSES: Final = {
     "CLOUD_INIT": "cloud-init waits for something; see the console's last lines",
     "LOGIN": "the guest is up, but no SSH server answers: does the image contain one, and cloud-init?",
 }
+
+
+def host_disk_full() -> HostError:
+    """QEMU pauses a machine whose overlay cannot grow."""
+    return HostError("the host's disk is full, so the machine was paused", "free space where KVM_E2E_HOME is")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from kvm_action import accel, seed, ssh
 from kvm_action.backends import evidence, first_boot
-from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, watching_boot
+from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, host_disk_full, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
 from kvm_action.backends.reaping import reap
 from kvm_action.boot import Stage
@@ -19,7 +19,7 @@ from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostErr
 from kvm_action.events import Note, Sink
 from kvm_action.guest import Guest, Machine, MachineFacts
 from kvm_action.hypervisor.connection import Connection, open_connection
-from kvm_action.hypervisor.domain import Domain, launched
+from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain, launched
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, DomainSpec, domain_name, domain_xml
 from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory
@@ -245,17 +245,19 @@ class VirtualMachine:
         if not self.has("domain") or not isinstance(error, GuestConnectionError):
             return error
         end = self._settle()
-        if "disk is full" in end:
-            return HostError(
-                "the host's disk is full, so the machine was paused", "free space where KVM_E2E_HOME is"
-            )
+        if not self.boot_id:
+            return self.watch.trouble(end, self.domain.last_words()) or error
         if words := [line for line in self.domain.last_words() if "KVM internal error" in line]:
+            # QEMU then only pauses: the domain has no end
             return BootError(f"the machine died of a {words[0]}", "this host's KVM cannot run it; try --accel tcg")
+        return self._explain_end(end) if end else self._explain_silence(error)
+
+    def _explain_end(self, end: str) -> E2EError:
+        if end == HOST_DISK_FULL:
+            return host_disk_full()
         if "guest" in end:
             return ProvisionError(f"the machine stopped while it was being used: {end}", "see console.log")
-        if end:
-            return BootError(f"the machine was lost: {end}", "see console.log and the host's logs")
-        return self._explain_silence(error)
+        return BootError(f"the machine was lost: {end}", "see console.log and the host's logs")
 
     def _settle(self) -> str:
         """Wait a little for the cause to show: a guest that goes down cuts its sessions first. Returns its end."""

@@ -16,7 +16,7 @@ from kvm_action.errors import HostError, PlanError
 from kvm_action.events import Sink, tee
 from kvm_action.events_file import events_file
 from kvm_action.images.store import Store
-from kvm_action.interruption import interruptible, time_limit
+from kvm_action.interruption import interruptible
 from kvm_action.paths import Home
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
@@ -59,7 +59,7 @@ def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[s
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as machine.memory=8GiB."
 )
-@click.option("--timeout", type=DURATION, help="Limit of the whole run, as 30m.")
+@click.option("--timeout", type=DURATION, help="Limit of all steps together, as 30m.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print result.json to standard output; progress goes to stderr."
 )
@@ -93,12 +93,14 @@ def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
     keep = options.keep or loaded.plan.keep
     stream = sys.stderr if options.as_json else sys.stdout
-    with interruptible(), time_limit(options.timeout), ExitStack() as stack:
+    with interruptible() as interruption, ExitStack() as stack:
         sink = tee(
             stack.enter_context(events_file(out / "events.jsonl")),
             stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
         )
-        using = lifecycle.Collaborators(sink=sink, report=write_all, keep=keep)
+        using = lifecycle.Collaborators(
+            sink=sink, report=write_all, keep=keep, limit=options.timeout, undisturbed=interruption.held
+        )
         return lifecycle.run(run_id, loaded, _backend(loaded, options, run_id, out, sink), out, using)
 
 

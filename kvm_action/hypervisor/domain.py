@@ -17,9 +17,11 @@ from PIL import Image
 from kvm_action.errors import BootError, HostError, NetworkError
 from kvm_action.hypervisor.connection import Connection, first_sentence
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
-from kvm_action.wait import Deadline, until
 
 OnConsole = Callable[[bytes], None]
+
+HOST_DISK_FULL: Final = "the host's disk is full"
+"""How `Domain.end` says it."""
 
 _FORWARD: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(?P<host>\S+)\s+(?P<port>\d+)\s+\S+\s+22\b")
 _ALREADY_GONE: Final = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
@@ -95,12 +97,6 @@ class Domain:
             raise HostError(f"no screenshot of {self.name}: {first_sentence(error)}") from error
         with Image.open(picture) as image:
             image.save(path, "PNG")
-
-    def memory_peak(self) -> int | None:
-        """Bytes of host memory that QEMU has now, None when unknown."""
-        with suppress(libvirt.libvirtError):
-            return int(self._raw.memoryStats().get("rss", 0)) * 1024 or None
-        return None
 
     def last_words(self) -> tuple[str, ...]:
         """What QEMU itself printed since its start, where we may read it."""
@@ -204,7 +200,7 @@ def watching(connection: Connection, domain: Domain, raw: libvirt.virDomain) -> 
         _conn: object, _dom: object, path: str, _alias: str, _action: int, reason: str, _o: object
     ) -> None:
         if reason == "enospc":
-            domain.end = "the host's disk is full"
+            domain.end = HOST_DISK_FULL
         else:
             domain.end = domain.end or f"an I/O error on {Path(path).name} ({reason or 'no reason given'})"
         domain.changed.set()
@@ -268,8 +264,3 @@ def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: 
             stream.abort()
         thread.join(2)
         own.close()
-
-
-def wait_for_end(domain: Domain, deadline: Deadline) -> bool:
-    """Wait until the domain does not run any more."""
-    return until(lambda: bool(domain.end), deadline, woken_by=domain.changed) or False

@@ -1,14 +1,7 @@
 """Putting a finished file in its place so that it is there whole or not at all."""
 
-import hashlib
 import os
 from pathlib import Path
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def publish(finished: Path, place: Path) -> None:

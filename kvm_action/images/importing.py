@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
-from kvm_action.images import files, qemu_img
+from kvm_action.images import qemu_img
 from kvm_action.images.model import Facts, Firmware, Image
 from kvm_action.images.reference import require_name
 from kvm_action.images.store import Store
@@ -33,7 +34,7 @@ def import_file(
 
 def require_sha256(path: Path, expected: str) -> None:
     """Raise ImageError unless the file's sha256 is ``expected`` (hexadecimal digits, any case)."""
-    found = files.sha256_of(path)
+    found = sha256_of(path)
     if found != expected.strip().lower():
         raise ImageError(
             f"{path} is not the file that was promised: sha256 {found}, expected {expected.strip().lower()}",

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
+from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError, PlanError
-from kvm_action.images import files, qemu_img
+from kvm_action.images import qemu_img
 from kvm_action.images.model import Firmware, Image
 from kvm_action.images.recipes import RECIPES
 
@@ -61,7 +62,7 @@ def image_of_file(path: Path) -> Image:
     return Image(
         name=path.name,
         path=path.absolute(),
-        sha256=files.sha256_of(path),
+        sha256=sha256_of(path),
         bytes=stat.st_size,
         virtual_bytes=info.virtual_bytes,
         firmware=Firmware.BIOS,

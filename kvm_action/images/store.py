@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
 from kvm_action.images import files, manifest, qemu_img, reference, work
 from kvm_action.images.in_use import processes_that_use
@@ -57,7 +58,7 @@ class Store:
         reference.require_name(name)
         info = qemu_img.require_sound(disk)
         entry = Manifest(
-            sha256=files.sha256_of(disk),
+            sha256=sha256_of(disk),
             bytes=disk.stat().st_size,
             virtual_bytes=info.virtual_bytes,
             created=datetime.now(UTC),
@@ -92,7 +93,7 @@ class Store:
 
     def verify(self, image: Image) -> None:
         """Read the whole file and compare its sha256. Raises ImageError when it has changed."""
-        if (found := files.sha256_of(image.path)) != image.sha256:
+        if (found := sha256_of(image.path)) != image.sha256:
             raise ImageError(
                 f"image {image.name} has changed on disk: sha256 {found}, not {image.sha256}",
                 hint=reference.how_to_get(image.name, again=True),

@@ -18,7 +18,7 @@ from kvm_action.results import (
 
 @dataclass(kw_only=True)
 class RunContext:
-    """Grows from step to step; `story.result_of` turns it into the result."""
+    """Grows from step to step; `story.Story` turns it into the result."""
 
     id: str
     loaded: LoadedPlan

@@ -1,13 +1,14 @@
 """The files of an output folder, as the result lists them."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from kvm_action.digest import sha256_of
 from kvm_action.results import Artifact, SnapshotInfo
+from kvm_action.whole_file import write_whole
 
 TOLD_ELSEWHERE: Final = {"result.json", "report.md", "report.html", "junit.xml", "ctrf.json", "events.jsonl"}
 """Made from the result, or still growing."""
@@ -23,13 +24,7 @@ def artifacts_in(out: Path) -> tuple[Artifact, ...]:
     )
 
 
-def sha256_of(file: Path) -> str:
-    """The file's sha256 in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def write_snapshots(snapshots: Sequence[SnapshotInfo], path: Path) -> None:
     """`snapshots.json`: what was taken so far, with provenance."""
     listed = [asdict(snapshot) | {"created": snapshot.created.isoformat()} for snapshot in snapshots]
-    path.write_text(json.dumps(listed, indent=2) + "\n")
+    write_whole(path, json.dumps(listed, indent=2) + "\n")

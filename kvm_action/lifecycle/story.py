@@ -3,9 +3,9 @@
 import resource
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from kvm_action.errors import (
 from kvm_action.events import Note, RunFinished, RunStarted, Sink, StepFinished, StepStarted
 from kvm_action.guest import Backend, Machine, Skipped
 from kvm_action.host import host_info
+from kvm_action.interruption import time_limit
 from kvm_action.lifecycle.context import RunContext
 from kvm_action.lifecycle.files import artifacts_in
 from kvm_action.lifecycle.secrets import secrets_of
@@ -48,11 +49,17 @@ EVIDENCE_LINES: Final = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Collaborators:
-    """What the story needs from outside. ``keep`` has the last word over the plan's."""
+    """What the story needs from outside.
+
+    ``keep`` has the last word over the plan's; ``limit`` is for the steps, not for what always follows them;
+    ``undisturbed`` keeps signals away from the clean-up.
+    """
 
     sink: Sink
     report: Reporter
     keep: Keep
+    limit: timedelta | None = None
+    undisturbed: Callable[[], AbstractContextManager[None]] = nullcontext
     clock: Clock = time.monotonic
 
 
@@ -75,7 +82,6 @@ class Story:
         self._out = out
         self._id = run_id
         self._bug: Exception | None = None
-        self._current = StepName.PREREQUISITES
 
     def tell(self) -> RunResult:
         """Do it."""
@@ -93,13 +99,15 @@ class Story:
         )
         with ExitStack() as stack:
             context = self._context(stack.enter_context(self._backend.machine()))
-            self._perform_all(context)
+            with time_limit(self._using.limit):
+                self._perform_all(context)
             if context.failure:
                 self._perform(context, Step(StepName.EVIDENCE, evidence))
-            self._keep_if_wanted(context)
-            result = self._report(context)
-            self._perform(context, Step(StepName.CLEANUP, lambda _context: self._clean_up(stack)))
-        return self._finish(context, result)
+            with self._using.undisturbed():
+                self._keep_if_wanted(context)
+                result = self._report(context)
+                self._perform(context, Step(StepName.CLEANUP, lambda _context: self._clean_up(stack)))
+                return self._finish(context, result)
 
     def _context(self, machine: Machine) -> RunContext:
         return RunContext(
@@ -112,14 +120,14 @@ class Story:
         )
 
     def _perform_all(self, context: RunContext) -> None:
-        """All steps; an interruption may strike between two of them as well."""
+        """All steps; a signal or the time limit may strike between two of them as well."""
         for step in STEPS:
             try:
                 if context.failure:
                     self._tell_step(context, step.name, StepOutcome.SKIPPED, "an earlier step failed")
                 else:
                     self._perform(context, step)
-            except InterruptedRunError as error:
+            except (InterruptedRunError, CommandTimeoutError) as error:
                 self._fail(context, step.name, error)
 
     def _perform(self, context: RunContext, step: Step) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kvm_action.digest import sha256_of
 from kvm_action.errors import E2EError, ImageError, PlanError
-from kvm_action.images import files, qemu_img
+from kvm_action.images import qemu_img
 from kvm_action.images.importing import import_file, imported
 from kvm_action.images.model import Firmware, Image
 from kvm_action.images.store import Store
@@ -29,7 +30,7 @@ def disk(folder: Path, name: str = "disk.qcow2", kind: str = "qcow2", data: int 
 def take(store: Store, path: Path, name: str = "mine", sha256: str = "") -> Image:
     facts = imported(Firmware.BIOS, "debian-13")
     return import_file(
-        store, path, name=name, facts=facts, sha256=sha256 or files.sha256_of(path), progress=lambda _line: None
+        store, path, name=name, facts=facts, sha256=sha256 or sha256_of(path), progress=lambda _line: None
     )
 
 
@@ -44,7 +45,7 @@ def test_a_disk_of_any_kind_is_taken_in_as_a_read_only_file_named_by_its_content
 ) -> None:
     image = take(store, disk(tmp_path, f"disk.{kind}", kind))
     assert store.get("mine") == image
-    assert image.path.stem == image.sha256 == files.sha256_of(image.path)
+    assert image.path.stem == image.sha256 == sha256_of(image.path)
     assert image.path.stat().st_mode & 0o222 == 0
     assert qemu_img.probe(image.path).format == "qcow2"
 
@@ -154,4 +155,4 @@ def test_an_overlay_reads_its_image_and_never_writes_it(store: Store, tmp_path: 
     qemu_img.create_overlay(image.path, overlay, 64 << 20)
     subprocess.run(["qemu-io", "-c", "write -P 7 0 1M", overlay], check=True, capture_output=True)
     assert qemu_img.probe(overlay).virtual_bytes == 64 << 20
-    assert files.sha256_of(image.path) == image.sha256
+    assert sha256_of(image.path) == image.sha256

@@ -49,9 +49,11 @@ def test_a_tear_down_that_hangs_is_ended_the_hard_way() -> None:
         "from datetime import timedelta; from threading import Event\n"
         "from kvm_action.interruption import interruptible\n"
         "with interruptible(timedelta(seconds=0.5)):\n"
-        "    print('ready', flush=True)\n"
-        "    try: Event().wait(60)\n"
-        "    finally: Event().wait(60)\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        Event().wait(60)\n"
+        "    finally:\n"
+        "        Event().wait(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
@@ -65,3 +67,39 @@ def test_a_time_limit_strikes_and_is_gone_afterwards() -> None:
     with pytest.raises(CommandTimeoutError, match="limit of"), time_limit(timedelta(milliseconds=50)):
         threading.Event().wait(10)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_clean_up_is_not_disturbed_by_a_signal_and_what_follows_it_is_not_either() -> None:
+    finished = False
+    with interruptible() as interruption:
+        with interruption.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(0.1)
+            finished = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(0.1)
+    assert finished
+
+
+def test_a_time_limit_that_struck_does_not_blind_the_watch_over_signals() -> None:
+    program = (
+        "from datetime import timedelta; from threading import Event\n"
+        "from kvm_action.errors import CommandTimeoutError\n"
+        "from kvm_action.interruption import interruptible, time_limit\n"
+        "with interruptible(timedelta(seconds=0.3)), time_limit(timedelta(milliseconds=50)):\n"
+        "    try: Event().wait(60)\n"
+        "    except CommandTimeoutError: pass\n"
+        "    Event().wait(0.6)\n"  # longer than the grace: the limit is no signal of ours
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        Event().wait(60)\n"
+        "    finally:\n"
+        "        Event().wait(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == ExitCode.SIGTERM
+        assert process.stderr.read() == b""
