@@ -98,6 +98,10 @@ _SIGNS_OF_TROUBLE: Final = (
         Diagnosis("the guest's disk is full", "give it more: machine.disk in the plan", False),
     ),
     (
+        r"failed run of stage (?P<why>[\w:-]+)",
+        Diagnosis("cloud-init crashed in its stage", "guest/cloud-init.log has the traceback", False),
+    ),
+    (
         r"DataSourceNone|No instance datasource|Used fallback datasource",
         Diagnosis("cloud-init found no seed", "the image's datasource_list must contain NoCloud", False),
     ),

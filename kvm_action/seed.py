@@ -4,12 +4,12 @@ https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
 """
 
 import io
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import pycdlib
-from ruamel.yaml import YAML
 
 VOLUME: Final = "cidata"
 
@@ -32,9 +32,9 @@ class SeedSpec:
 def documents(spec: SeedSpec) -> dict[str, str]:
     """The seed's files by name."""
     return {
-        "meta-data": _yaml(_meta_data(spec)),
-        "user-data": "#cloud-config\n" + _yaml(_user_data(spec)),
-        "network-config": _yaml(_network(spec.mac)),
+        "meta-data": _json(_meta_data(spec)),
+        "user-data": "#cloud-config\n" + _json(_user_data(spec)),
+        "network-config": _json(_network(spec.mac)),
     }
 
 
@@ -90,9 +90,7 @@ def _network(mac: str) -> dict[str, object]:
     return {"version": 2, "ethernets": {"nic0": card}}
 
 
-def _yaml(value: object) -> str:
-    yaml = YAML(typ="safe")
-    yaml.default_flow_style = False
-    out = io.StringIO()
-    yaml.dump(value, out)
-    return out.getvalue()
+def _json(value: object) -> str:
+    """JSON, which means the same in every YAML. cloud-init reads YAML 1.1, where a bare 52:54:00:51:56:17 is a
+    number to the base of 60, `yes` a truth value and 0123 an octal number."""
+    return json.dumps(value, indent=1) + "\n"

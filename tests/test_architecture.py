@@ -39,7 +39,7 @@ DOORS: Final = {
     "rich": {"cli"},
     "click": {"cli"},
     "junitparser": {"report", "checks"},
-    "ruamel": {"plan", "seed"},
+    "ruamel": {"plan"},
 }
 
 

@@ -49,6 +49,11 @@ def test_output_cut_at_any_byte_tells_the_same_story() -> None:
         ("You are in emergency mode. After logging in, type", "emergency mode", True),
         ("error: no such device: 1234.", "boot loader cannot find", True),
         ("Out of memory: Killed process 812 (python3)", "out of memory", False),
+        (
+            "[   35.2] cloud-init[312]: failed run of stage init-local",
+            "cloud-init crashed in its stage: init-local",
+            False,
+        ),
         ("cp: error writing 'x': No space left on device", "disk is full", False),
     ],
 )

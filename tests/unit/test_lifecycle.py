@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from threading import Event as Signal
 
 import pytest
 
@@ -142,11 +144,18 @@ def plan(folder: Path, text: str = 'provision: {run: "true"}') -> LoadedPlan:
     return load_plan(folder / "plan.yml")
 
 
-def tell(folder: Path, machine: ScriptedMachine, *, keep: Keep = Keep.NEVER, text: str | None = None) -> Told:
+def tell(
+    folder: Path,
+    machine: ScriptedMachine,
+    *,
+    keep: Keep = Keep.NEVER,
+    text: str | None = None,
+    limit: timedelta | None = None,
+) -> Told:
     events, reports = [], []
     backend = ScriptedBackend(machine)
     using = lifecycle.Collaborators(
-        sink=events.append, report=lambda result, _out: reports.append(result), keep=keep
+        sink=events.append, report=lambda result, _out: reports.append(result), keep=keep, limit=limit
     )
     loaded = plan(folder, text) if text else plan(folder)
     out = folder / "out"
@@ -252,3 +261,31 @@ def test_every_step_that_starts_also_ends(tmp_path: Path) -> None:
     told = tell(tmp_path, machine("connect", GuestConnectionError("lost")))
     finished = [event.result.name for event in told.events if isinstance(event, StepFinished)]
     assert finished == [step.name for step in told.result.steps]
+
+
+@dataclass
+class SlowMachine(ScriptedMachine):
+    """Takes its time in one step."""
+
+    slow_in: str = ""
+
+    def _step(self, name: str) -> str:
+        if name == self.slow_in:
+            Signal().wait(0.5)
+        return super()._step(name)
+
+
+def test_the_time_limit_ends_the_step_that_runs_and_evidence_still_gets_its_time(tmp_path: Path) -> None:
+    slow = SlowMachine(ScriptedGuest(), slow_in="wait_for_network")
+    told = tell(tmp_path, slow, limit=timedelta(milliseconds=100))
+    assert told.result.exit_code == ExitCode.INFRASTRUCTURE
+    assert "limit of 100ms" in told.result.failure.message
+    assert told.result.failure.step is StepName.NETWORK
+    assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED
+
+
+def test_the_time_limit_is_not_for_the_evidence_and_what_follows_it(tmp_path: Path) -> None:
+    slow = SlowMachine(ScriptedGuest(status=1), slow_in="evidence")
+    told = tell(tmp_path, slow, limit=timedelta(milliseconds=400))
+    assert "exited with status 1" in told.result.failure.message
+    assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED

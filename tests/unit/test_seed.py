@@ -1,10 +1,12 @@
 """The NoCloud volume holds what cloud-init needs, readable by its owner only."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pycdlib
-from ruamel.yaml import YAML
+import pytest
+import yaml
 
 from kvm_action.seed import SeedSpec, documents, volume, write
 
@@ -21,8 +23,13 @@ SPEC = SeedSpec(
 )
 
 
+def read(name: str, spec: SeedSpec = SPEC) -> dict[str, object]:
+    """As cloud-init reads it: with PyYAML, that is YAML 1.1."""
+    return yaml.safe_load(documents(spec)[name])
+
+
 def user_data() -> dict[str, object]:
-    return YAML(typ="safe").load(documents(SPEC)["user-data"])
+    return read("user-data")
 
 
 def test_the_guest_is_given_our_host_key_and_makes_none_of_its_own() -> None:
@@ -33,6 +40,21 @@ def test_the_guest_is_given_our_host_key_and_makes_none_of_its_own() -> None:
 
 def test_a_hostile_password_arrives_as_it_was_written() -> None:
     assert user_data()["users"][0]["plain_text_passwd"] == SPEC.password
+
+
+def test_a_mac_address_of_decimal_digits_is_not_read_as_a_number() -> None:
+    spec = replace(SPEC, mac="52:54:00:51:56:17")
+    assert read("network-config", spec)["ethernets"]["nic0"]["match"]["macaddress"] == spec.mac
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "off", "0123", "1:30", "1e3", "2026-11-23", "null", "~", "=", "<<", "é\u202e\n"]
+)
+def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    spec = replace(SPEC, password=text, user="no", hostname="on")
+    assert read("user-data", spec)["users"][0]["plain_text_passwd"] == text
+    assert read("user-data", spec)["users"][0]["name"] == "no"
+    assert read("meta-data", spec)["local-hostname"] == "on"
 
 
 def test_the_volume_is_labelled_cidata_and_holds_the_files_under_their_real_names() -> None:
