@@ -26,6 +26,8 @@ class Lease:
     boot_id: str
     repository: str = ""
     job: str = ""
+    template: str = ""
+    """The key of the template that the machine stands on, which must stay as long as the machine does."""
     kept_until: datetime | None = None
     """Set for a machine that was kept on purpose: it then outlives its owner until that moment (UTC)."""
 

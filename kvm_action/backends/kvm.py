@@ -20,7 +20,7 @@ from kvm_action.events import Note, Sink
 from kvm_action.guest import Guest, Machine, MachineFacts
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain, launched
-from kvm_action.hypervisor.domain_xml import USER_NETWORK, DomainSpec, domain_name, domain_xml
+from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
 from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory
 from kvm_action.hypervisor.snapshots import take_snapshot
@@ -381,8 +381,7 @@ class VirtualMachine:
             cpu=machine.cpu,
             accel=self.accel.name,
             firmware=machine.firmware,
-            base=self.image.path,
-            base_format=self.image.format,
+            backing=(BackingFile(self.image.path, self.image.format),),
             overlay=self.folder.overlay,
             seed=self.folder.seed,
             network=machine.network,
