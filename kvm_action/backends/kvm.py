@@ -108,7 +108,7 @@ class VirtualMachine:
     @cached_property
     def folder(self) -> RunFolder:
         """Where the overlay and the seed live."""
-        return self.stack.enter_context(run_folder(self.settings.runs, self.settings.run))
+        return self.stack.enter_context(run_folder(self.settings.runs, self.settings.run, self.connection.uri))
 
     @cached_property
     def identity(self) -> Identity:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 import libvirt
@@ -25,11 +26,24 @@ def owned_domains(connection: Connection) -> list[OwnedDomain]:
     return [OwnedDomain(raw.name(), lease) for raw, lease in _with_lease(connection)]
 
 
-def destroy_abandoned(connection: Connection, *, kept_too: bool = False) -> list[OwnedDomain]:
-    """Destroy (and undefine) the domains whose lease is dead; returns them."""
+def has_domain(connection: Connection, name: str) -> bool:
+    """Does the daemon have a domain of that name, running or not? When it cannot tell, it may."""
+    try:
+        connection.raw.lookupByName(name)
+    except libvirt.libvirtError as error:
+        return bool(error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN)
+    return True
+
+
+def destroy_abandoned(connection: Connection, *, kept_below: Path | None = None) -> list[OwnedDomain]:
+    """Destroy (and undefine) the domains whose lease is dead, whoever made them; returns them.
+
+    With ``kept_below`` also those that were kept on purpose, if their folder lies below it: the daemon may have
+    kept machines of other homes and other users too.
+    """
     gone = []
     for raw, lease in _with_lease(connection):
-        if lease.is_alive and not (kept_too and lease.kept_until is not None):
+        if lease.is_alive and not (kept_below and lease.kept_until and _lies_below(lease, kept_below)):
             continue
         gone.append(OwnedDomain(raw.name(), lease))
         with suppress(libvirt.libvirtError):
@@ -38,6 +52,10 @@ def destroy_abandoned(connection: Connection, *, kept_too: bool = False) -> list
             raw.undefineFlags(_UNDEFINE)
         connection.forget_log(raw.name())
     return gone
+
+
+def _lies_below(lease: Lease, folder: Path) -> bool:
+    return Path(lease.folder).resolve().is_relative_to(folder.resolve())
 
 
 _UNDEFINE = (
