@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,17 +13,18 @@ from kvm_action import accel, seed, ssh
 from kvm_action.backends import evidence, first_boot
 from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, host_disk_full, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
+from kvm_action.backends.keeping import keep_machine, record_of
 from kvm_action.backends.reaping import reap
+from kvm_action.backends.snapshotting import Snapshots
 from kvm_action.boot import Stage
 from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
 from kvm_action.events import Note, Sink
-from kvm_action.guest import Guest, Machine, MachineFacts
+from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain, launched
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, DomainSpec, domain_name, domain_xml
 from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory
-from kvm_action.hypervisor.snapshots import take_snapshot
 from kvm_action.images import qemu_img
 from kvm_action.images.store import Image, Store
 from kvm_action.plan.model import Accel, Keep, Plan
@@ -41,7 +42,6 @@ T = TypeVar("T")
 FIRST_BOOT: Final = timedelta(minutes=5)
 AFTER_SCRIPT: Final = timedelta(seconds=20)
 SETTLE: Final = timedelta(seconds=20)
-KEPT_FOR: Final = timedelta(hours=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +225,13 @@ class VirtualMachine:
         )
         return session
 
-    def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:
-        """Disk and memory, by libvirt."""
-        return take_snapshot(self.domain, name, parent)
+    def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:  # noqa: ARG002 - the protocol's
+        """Disk and memory, by the method that works here; ``parent`` is libvirt's own affair."""
+        of_machine = Snapshots(self.connection, self.domain, self.folder.path, self.plan.machine.firmware)
+        try:
+            return of_machine.take(name, description=f"made by kvm-e2e in the run {self.settings.run}")
+        except HostError as error:
+            raise Skipped(error.message) from error
 
     def assert_reachable(self) -> None:
         """After the script: is the machine still one that can be logged in to? Raises ProvisionError if not."""
@@ -334,13 +338,10 @@ class VirtualMachine:
 
     def keep(self) -> str:
         """Leave the machine running under a lease that ends by itself."""
-        lease = replace(self.folder.lease, kept_until=datetime.now(UTC) + KEPT_FOR)
-        self.domain.keep(lease.to_json())
-        self.folder.renew(lease)
-        self.folder.keep = True
+        run, key = self.settings.run, self.identity.user_key.public
+        record = record_of(run, self.plan, self.image, accel=self.accel.name, key=key, out=self.settings.out)
         access = self.session.ssh_access() if self.has("session") else None
-        reach = f"ssh -F {access.config} {access.host}" if access else f"virsh -c {self.connection.uri} console"
-        return f"kept {self.domain.name} until {lease.kept_until:%H:%M} UTC: {reach}; `kvm-e2e reap --all` ends it"
+        return keep_machine(self.folder, self.domain, record, access)
 
     # --- inner
 
@@ -388,4 +389,5 @@ class VirtualMachine:
             network=machine.network,
             mac=self.identity.mac,
             is_system=self.connection.is_system,
+            viewable=self.settings.keep != Keep.NEVER,
         )

@@ -4,10 +4,11 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import libvirt
@@ -41,6 +42,18 @@ class Domain:
         self.end = ""
         """Why the domain does not run any more, in libvirt's words; empty while it does."""
 
+    @property
+    def raw(self) -> libvirt.virDomain:
+        """libvirt's own object, for this package only."""
+        return self._raw
+
+    @property
+    def is_running(self) -> bool:
+        """Does libvirt say that it runs, at this moment?"""
+        with suppress(libvirt.libvirtError):
+            return bool(self._raw.state()[0] == libvirt.VIR_DOMAIN_RUNNING)
+        return False
+
     def resume(self) -> None:
         """Let the processors run."""
         self._raw.resume()
@@ -54,8 +67,8 @@ class Domain:
 
         The port is chosen by the host's kernel as QEMU binds it, so that two machines never fight for one.
         """
-        answer = self._monitor(f"hostfwd_add hostua-{NIC} tcp:127.0.0.1:0-:22")
-        if match := _FORWARD.search(self._monitor("info usernet")):
+        answer = self.monitor(f"hostfwd_add hostua-{NIC} tcp:127.0.0.1:0-:22")
+        if match := _FORWARD.search(self.monitor("info usernet")):
             return int(match["port"])
         raise NetworkError(
             f"QEMU did not forward a port to the guest's SSH: {answer.strip() or 'no reason given'}"
@@ -98,6 +111,22 @@ class Domain:
         with Image.open(picture) as image:
             image.save(path, "PNG")
 
+    def open_screen(self, password: str, until: datetime) -> int:
+        """Let its screen be seen by VNC on 127.0.0.1 with ``password`` (8 characters count) for a while.
+
+        Returns the port. Raises HostError for a machine that has no such screen.
+        """
+        try:
+            graphics = ElementTree.fromstring(self.xml()).find("devices/graphics[@type='vnc']")  # noqa: S314
+            if graphics is None:
+                raise HostError(f"{self.name} was started without a screen that can be opened later")
+            graphics.set("passwd", password)
+            graphics.set("passwdValidTo", f"{until.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+            self._raw.updateDeviceFlags(ElementTree.tostring(graphics, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"the screen of {self.name} cannot be opened: {first_sentence(error)}") from error
+        return int(graphics.get("port", "0"))
+
     def last_words(self) -> tuple[str, ...]:
         """What QEMU itself printed since its start, where we may read it."""
         log = self._connection.log_of(self.name)
@@ -110,10 +139,6 @@ class Domain:
             if not re.match(r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-", line)
         ]
         return tuple(spoken[-20:])
-
-    def create_snapshot(self, xml: str) -> None:
-        """Take the snapshot that ``xml`` describes; libvirt's own error says why it cannot."""
-        self._raw.snapshotCreateXML(xml)
 
     def keep(self, lease: str) -> None:
         """Let the domain outlive the context it was launched in, under another lease."""
@@ -130,7 +155,8 @@ class Domain:
                 raise HostError(f"cannot destroy {self.name}: {first_sentence(error)}") from error
         self._connection.forget_log(self.name)
 
-    def _monitor(self, command: str) -> str:
+    def monitor(self, command: str) -> str:
+        """QEMU's answer to a command of its human monitor."""
         return str(
             libvirt_qemu.qemuMonitorCommand(self._raw, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
         )
