@@ -13,6 +13,8 @@ COMMANDS = {
     "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
     "plan": "Check a plan, or print its schema.",
     "image": "The store of base images: build, import, list, inspect, remove.",
+    "vm": "Machines that were kept: list, log in, look at, end.",
+    "snapshot": "Snapshots of a kept machine: list, create, revert, delete.",
     "reap": "Remove what dead runs left behind.",
 }
 

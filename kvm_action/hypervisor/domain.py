@@ -62,14 +62,19 @@ class Domain:
         """The domain's live XML."""
         return str(self._raw.XMLDesc())
 
+    def ssh_forward(self) -> int | None:
+        """The loopback port that is forwarded to the guest's port 22, None when there is none (any more)."""
+        match = _FORWARD.search(self.monitor("info usernet"))
+        return int(match["port"]) if match else None
+
     def forward_ssh(self) -> int:
         """Forward a free loopback port to the guest's port 22; returns it.
 
         The port is chosen by the host's kernel as QEMU binds it, so that two machines never fight for one.
         """
         answer = self.monitor(f"hostfwd_add hostua-{NIC} tcp:127.0.0.1:0-:22")
-        if match := _FORWARD.search(self.monitor("info usernet")):
-            return int(match["port"])
+        if port := self.ssh_forward():
+            return port
         raise NetworkError(
             f"QEMU did not forward a port to the guest's SSH: {answer.strip() or 'no reason given'}"
         )
@@ -97,6 +102,15 @@ class Domain:
             return str(libvirt_qemu.qemuAgentCommand(self._raw, command, seconds, 0))
         except libvirt.libvirtError:
             return None
+
+    def set_clock(self, now: datetime) -> bool:
+        """Set the guest's clock by its agent; False when the agent does not do it."""
+        seconds, rest = divmod(now.timestamp(), 1)
+        try:
+            self._raw.setTime({"seconds": int(seconds), "nseconds": int(rest * 1e9)})
+        except libvirt.libvirtError:
+            return False
+        return True
 
     def screenshot(self, path: Path) -> None:
         """Save the machine's screen as PNG. Raises HostError when there is none to be had."""

@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 
 import libvirt
 
-from kvm_action.hypervisor.connection import Connection
+from kvm_action.errors import HostError
+from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
 from kvm_action.leases import Lease
 
@@ -26,13 +28,22 @@ def owned_domains(connection: Connection) -> list[OwnedDomain]:
     return [OwnedDomain(raw.name(), lease) for raw, lease in _with_lease(connection)]
 
 
+def find_domain(connection: Connection, name: str) -> Domain | None:
+    """The domain of that name, None when the daemon has none. Raises HostError when it cannot tell."""
+    try:
+        return Domain(connection.raw.lookupByName(name), connection)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise HostError(f"libvirt cannot tell about {name}: {first_sentence(error)}") from error
+
+
 def has_domain(connection: Connection, name: str) -> bool:
     """Does the daemon have a domain of that name, running or not? When it cannot tell, it may."""
     try:
-        connection.raw.lookupByName(name)
-    except libvirt.libvirtError as error:
-        return bool(error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN)
-    return True
+        return find_domain(connection, name) is not None
+    except HostError:
+        return True
 
 
 def destroy_abandoned(connection: Connection, *, kept_below: Path | None = None) -> list[OwnedDomain]:
