@@ -90,23 +90,21 @@ def facts_of(snapshot: Snapshot, records: Mapping[str, SnapshotInfo]) -> dict[st
 
 def rows(found: Sequence[Snapshot], records: Mapping[str, SnapshotInfo]) -> list[tuple[str, ...]]:
     """A table of snapshots; the star is where the machine stands."""
-    table = [("", "NAME", "PARENT", "CREATED (UTC)", "STATE", "SIZE", "TOOK", "BY", "VERIFIED")]
+    table: list[tuple[str, ...]] = [
+        ("", "NAME", "PARENT", "CREATED (UTC)", "STATE", "SIZE", "TOOK", "BY", "VERIFIED")
+    ]
     for each in found:
         info = records.get(each.name)
-        own = (
-            (
-                format_size(info.bytes),
-                format_seconds(info.seconds),
-                info.created_by,
-                "yes" if info.verified else "no",
-            )
-            if info
-            else ("", "", "others", "no")
-        )
+        own = _own(info) if info else ("", "", "others", "no")
         mark, parent = "*" if each.is_current else "", each.parent or ""
         created = f"{each.created:%Y-%m-%d %H:%M:%S}"
         table.append((mark, plain_line(each.name), plain_line(parent), created, each.state, *own))
     return table
+
+
+def _own(info: SnapshotInfo) -> tuple[str, ...]:
+    seconds = format_seconds(info.seconds)
+    return (format_size(info.bytes), seconds, info.created_by, "yes" if info.verified else "no")
 
 
 def tree_of(found: Sequence[Snapshot], parent: str | None = None, indent: str = "") -> list[str]:
