@@ -10,16 +10,18 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 from kvm_action import accel, seed, ssh
+from kvm_action.admission import Admission
 from kvm_action.backends import evidence, first_boot
 from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, host_disk_full, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
 from kvm_action.backends.keeping import keep_machine, record_of
+from kvm_action.backends.queueing import queued
 from kvm_action.backends.reaping import reap
 from kvm_action.backends.snapshotting import Snapshots
 from kvm_action.boot import Stage
 from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
 from kvm_action.events import Note, Sink
-from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
+from kvm_action.guest import Guest, Machine, MachineFacts
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain, launched
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, DomainSpec, domain_name, domain_xml
@@ -101,6 +103,11 @@ class VirtualMachine:
         return accel.choose(self.settings.accel)
 
     @cached_property
+    def admission(self) -> Admission:
+        """Our place among the runs of this host."""
+        return self.stack.enter_context(queued(self.plan, self.settings.run, self.settings.runs, self.sink))
+
+    @cached_property
     def connection(self) -> Connection:
         """The connection to libvirt; our domains die with it."""
         return self.stack.enter_context(open_connection(self.settings.uri))
@@ -172,6 +179,7 @@ class VirtualMachine:
             require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):
             self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains)} dead run(s) left"))
+        self.admission  # noqa: B018 - nothing of ours exists before there is room for it
         return f"{image.name} on {accel.name}, {connection.hypervisor_version}"
 
     def create_disk(self) -> str:
@@ -228,10 +236,7 @@ class VirtualMachine:
     def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:  # noqa: ARG002 - the protocol's
         """Disk and memory, by the method that works here; ``parent`` is libvirt's own affair."""
         of_machine = Snapshots(self.connection, self.domain, self.folder.path, self.plan.machine.firmware)
-        try:
-            return of_machine.take(name, description=f"made by kvm-e2e in the run {self.settings.run}")
-        except HostError as error:
-            raise Skipped(error.message) from error
+        return of_machine.take_in_run(name, self.settings.run)
 
     def assert_reachable(self) -> None:
         """After the script: is the machine still one that can be logged in to? Raises ProvisionError if not."""
@@ -333,6 +338,7 @@ class VirtualMachine:
     def _measures(self) -> Measures:
         return Measures(
             memory_peak_bytes=peak_memory(self.domain.name) if self.has("domain") else None,
+            queued_seconds=self.admission.queued_seconds if self.has("admission") else None,
             disk_bytes=size_of(self.folder.path) if self.has("folder") else None,
         )
 

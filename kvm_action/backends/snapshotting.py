@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kvm_action.errors import HostError, PlanError
+from kvm_action.guest import Skipped
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection
 from kvm_action.hypervisor.domain import Domain
@@ -77,6 +78,13 @@ class Snapshots:
         )
         self.record({**self.records(), name: info})
         return info
+
+    def take_in_run(self, name: str, run: str) -> SnapshotInfo:
+        """Take one of a run's own. Raises Skipped, with the reason, where this host cannot."""
+        try:
+            return self.take(name, description=f"made by kvm-e2e in the run {run}")
+        except HostError as error:
+            raise Skipped(error.message) from error
 
     def listed(self) -> list[Snapshot]:
         """As libvirt knows them, oldest first."""
