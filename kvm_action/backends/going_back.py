@@ -3,32 +3,24 @@ was written after the snapshot is gone.
 """
 
 import secrets
-import shlex
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
-from kvm_action import proc
 from kvm_action.backends import evidence
+from kvm_action.backends.guest_shell import root_shell
 from kvm_action.backends.kept import Opened, reach
 from kvm_action.backends.snapshotting import require_known_name
 from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.snapshots import Way
 from kvm_action.reach import Address, speaks_ssh
-from kvm_action.ssh.access import HOST
 from kvm_action.wait import Deadline, until
 
 ANSWER: Final = timedelta(seconds=60)
-SSH_CALL: Final = timedelta(seconds=30)
 CLOCK_MAY_DIFFER: Final = 1.0
 """Seconds."""
-
-Ask = Callable[[str], bytes | None]
-"""Runs a shell command in the guest as root; its output, None when the guest does not answer."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +58,6 @@ def go_back(machine: Opened, name: str) -> WentBack:
             {**records, name: replace(records[name], verified=True, detail="went back to it")}
         )
     return WentBack(round(seconds, 3), clock, tuple(proofs))
-
-
-def root_shell(machine: Opened) -> Ask:
-    """By the guest agent, else by SSH, else not at all."""
-    by_agent = evidence.over_agent(machine.domain)
-
-    def ask(command: str) -> bytes | None:
-        answer = by_agent(command)
-        return answer if answer is not None else over_openssh(machine.kept.ssh_config, command)
-
-    return ask
-
-
-def over_openssh(config: Path | None, command: str) -> bytes | None:
-    """Run a command as root by OpenSSH; its output, None when that does not work."""
-    if config is None:
-        return None
-    line = f"sudo -n sh -c {shlex.quote(command)}"
-    try:
-        done = proc.run(["ssh", "-F", config, HOST, line], timeout=SSH_CALL)
-    except HostError:
-        return None
-    return done.stdout.encode() if done.status != 255 else None
 
 
 def _revert(machine: Opened, name: str, way: Way) -> None:

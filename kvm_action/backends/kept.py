@@ -145,5 +145,11 @@ def destroy(kept: Kept) -> None:
     """End the machine, and remove its files. Raises HostError; not when the machine is gone already."""
     with changing(kept), open_connection(kept.uri) as connection:
         if domain := find_domain(connection, kept.domain):
-            domain.destroy()
+            end(Opened(kept, connection, domain))
         shutil.rmtree(kept.folder, ignore_errors=True)
+
+
+def end(machine: Opened) -> None:
+    """End the machine, and remove its files. The caller holds its lock."""
+    machine.domain.destroy()
+    shutil.rmtree(machine.kept.folder, ignore_errors=True)

@@ -91,6 +91,26 @@ def convert(source: Path, source_format: str, target: Path) -> None:
         raise ImageError(f"{source} could not be converted to qcow2: {done.last_words}", hint=_REPLACE)
 
 
+def flatten(overlay: Path, target: Path) -> None:
+    """Write a disk and all that it stands on as one file. A paused machine may have it open.
+
+    Internal snapshots are left out. Raises ImageError, HostError.
+    """
+    done = _qemu_img(
+        *("convert", "--force-share", "-f", "qcow2", "-O", "qcow2", "-W", overlay, target), timeout=LONG
+    )
+    if not done.ok:
+        if full := out_of_space(done.stderr, target.parent):
+            raise full
+        raise ImageError(f"{overlay} could not be copied: {done.last_words}")
+
+
+def flat_bytes(overlay: Path) -> int:
+    """How large `flatten` may make its file."""
+    done = _qemu_img("measure", "--force-share", "--output=json", "-f", "qcow2", "-O", "qcow2", overlay)
+    return int(json.loads(done.stdout)["required"]) if done.ok else 0
+
+
 def create_overlay(base: Path, overlay: Path, virtual_bytes: int) -> None:
     """Make a qcow2 file that takes the writes in front of ``base``. Raises ImageError, HostError."""
     base_format = probe(base).format
