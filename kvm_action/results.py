@@ -208,7 +208,11 @@ class SnapshotInfo:
     memory: bool
     seconds: float
     bytes: int = 0
+    """Of its memory."""
+    state: str = ""
+    """Of the machine in it: ``running``."""
     verified: bool = False
+    """Found again after it was taken, on a host where going back works; or the machine did go back to it."""
     detail: str = ""
 
 
@@ -222,6 +226,8 @@ class Measures:
     provision_seconds: float | None = None
     overhead_seconds: float | None = None
     """Total minus the script's own time."""
+    queued_seconds: float | None = None
+    """Waiting for other runs to free memory, CPUs or disk."""
 
 
 @dataclass(frozen=True, kw_only=True)

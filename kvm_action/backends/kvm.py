@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import uuid4
 
 from kvm_action import accel, seed, ssh
+from kvm_action.admission import Admission
 from kvm_action.backends import evidence, first_boot
 from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, host_disk_full, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
+from kvm_action.backends.keeping import keep_machine, record_of
+from kvm_action.backends.queueing import queued
 from kvm_action.backends.reaping import reap
+from kvm_action.backends.snapshotting import Snapshots
 from kvm_action.boot import Stage
 from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
 from kvm_action.events import Note, Sink
@@ -23,7 +27,6 @@ from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain, launched
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
 from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory
-from kvm_action.hypervisor.snapshots import take_snapshot
 from kvm_action.images import qemu_img
 from kvm_action.images.store import Image, Store
 from kvm_action.plan.model import Accel, Keep, Plan
@@ -41,7 +44,6 @@ T = TypeVar("T")
 FIRST_BOOT: Final = timedelta(minutes=5)
 AFTER_SCRIPT: Final = timedelta(seconds=20)
 SETTLE: Final = timedelta(seconds=20)
-KEPT_FOR: Final = timedelta(hours=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,11 @@ class VirtualMachine:
         return accel.choose(self.settings.accel)
 
     @cached_property
+    def admission(self) -> Admission:
+        """Our place among the runs of this host."""
+        return self.stack.enter_context(queued(self.plan, self.settings.run, self.settings.runs, self.sink))
+
+    @cached_property
     def connection(self) -> Connection:
         """The connection to libvirt; our domains die with it."""
         return self.stack.enter_context(open_connection(self.settings.uri))
@@ -108,7 +115,7 @@ class VirtualMachine:
     @cached_property
     def folder(self) -> RunFolder:
         """Where the overlay and the seed live."""
-        return self.stack.enter_context(run_folder(self.settings.runs, self.settings.run))
+        return self.stack.enter_context(run_folder(self.settings.runs, self.settings.run, self.connection.uri))
 
     @cached_property
     def identity(self) -> Identity:
@@ -172,6 +179,7 @@ class VirtualMachine:
             require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):
             self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains)} dead run(s) left"))
+        self.admission  # noqa: B018 - nothing of ours exists before there is room for it
         return f"{image.name} on {accel.name}, {connection.hypervisor_version}"
 
     def create_disk(self) -> str:
@@ -225,9 +233,10 @@ class VirtualMachine:
         )
         return session
 
-    def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:
-        """Disk and memory, by libvirt."""
-        return take_snapshot(self.domain, name, parent)
+    def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:  # noqa: ARG002 - the protocol's
+        """Disk and memory, by the method that works here; ``parent`` is libvirt's own affair."""
+        of_machine = Snapshots(self.connection, self.domain, self.folder.path, self.plan.machine.firmware)
+        return of_machine.take_in_run(name, self.settings.run)
 
     def assert_reachable(self) -> None:
         """After the script: is the machine still one that can be logged in to? Raises ProvisionError if not."""
@@ -329,18 +338,16 @@ class VirtualMachine:
     def _measures(self) -> Measures:
         return Measures(
             memory_peak_bytes=peak_memory(self.domain.name) if self.has("domain") else None,
+            queued_seconds=self.admission.queued_seconds if self.has("admission") else None,
             disk_bytes=size_of(self.folder.path) if self.has("folder") else None,
         )
 
     def keep(self) -> str:
         """Leave the machine running under a lease that ends by itself."""
-        lease = replace(self.folder.lease, kept_until=datetime.now(UTC) + KEPT_FOR)
-        self.domain.keep(lease.to_json())
-        self.folder.renew(lease)
-        self.folder.keep = True
+        run, key = self.settings.run, self.identity.user_key.public
+        record = record_of(run, self.plan, self.image, accel=self.accel.name, key=key, out=self.settings.out)
         access = self.session.ssh_access() if self.has("session") else None
-        reach = f"ssh -F {access.config} {access.host}" if access else f"virsh -c {self.connection.uri} console"
-        return f"kept {self.domain.name} until {lease.kept_until:%H:%M} UTC: {reach}; `kvm-e2e reap --all` ends it"
+        return keep_machine(self.folder, self.domain, record, access)
 
     # --- inner
 
@@ -387,4 +394,5 @@ class VirtualMachine:
             network=machine.network,
             mac=self.identity.mac,
             is_system=self.connection.is_system,
+            viewable=self.settings.keep != Keep.NEVER,
         )

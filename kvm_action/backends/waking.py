@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from secrets import token_bytes, token_hex
 from typing import Final
 
@@ -58,17 +58,17 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner) 
     if answer is None or answer.status != 0:
         why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"
         raise TemplateError(f"the woken machine could not be given an identity: {why}")
-    proof = judge(template.identity, wanted, said(answer.stdout), _set_clock(agent))
+    proof = judge(template.identity, wanted, said(answer.stdout), _set_clock(domain, agent))
     if not proof.ok:
         raise TemplateError(f"the woken machine is not proved: {'; '.join(proof.doubts)}")
     return proof
 
 
-def _set_clock(agent: Agent) -> float | None:
+def _set_clock(domain: Domain, agent: Agent) -> float | None:
     """The difference of the guest's clock; set once more when the renewal was slow to do it."""
     difference = _difference(agent)
     if difference is not None and abs(difference) > CLOCK_AIM:
-        agent.set_time(time.time_ns())
+        domain.set_clock(datetime.now(UTC))
         difference = _difference(agent)
     return difference
 

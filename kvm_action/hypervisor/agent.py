@@ -52,10 +52,6 @@ class Agent:
         answer = self._call("guest-get-time")
         return answer / 1e9 if isinstance(answer, int) else None
 
-    def set_time(self, time_ns: int) -> None:
-        """Set the guest's clock (and its hardware clock), in nanoseconds since the epoch."""
-        self._call("guest-set-time", time=time_ns)
-
     def _ended(self, pid: object) -> dict[str, object] | None:
         status = self._call("guest-exec-status", pid=pid)
         return status if isinstance(status, dict) and status.get("exited") else None

@@ -47,6 +47,8 @@ class DomainSpec:
     memory_file: Path | None = None
     incoming: bool = False
     is_system: bool = False
+    viewable: bool = False
+    """Its screen can be opened later, by VNC on loopback (`Domain.open_screen`)."""
 
 
 def domain_name(run: str) -> str:
@@ -56,7 +58,9 @@ def domain_name(run: str) -> str:
 
 def domain_xml(spec: DomainSpec) -> str:
     """The domain, with as few devices as a server has: each one costs time in firmware and kernel."""
-    return render("domain.xml.j2", spec=spec, lease_namespace=LEASE_NAMESPACE, nic=NIC)
+    return render(
+        "domain.xml.j2", spec=spec, lease_namespace=LEASE_NAMESPACE, nic=NIC, secret=secrets.token_hex(4)
+    )
 
 
 def network_card_xml(spec: DomainSpec) -> str:
