@@ -53,7 +53,7 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner) 
         host_key_public=identity.host_key.public,
         password=owner.password,
     )
-    script = renewal(wanted, token_bytes(ENTROPY), time.time_ns())
+    script = renewal(wanted, token_bytes(ENTROPY), time.time())
     answer = agent.run(script.argv, Deadline(RENEWAL_TIME), script.stdin)
     if answer is None or answer.status != 0:
         why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"

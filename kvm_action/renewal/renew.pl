@@ -1,6 +1,7 @@
 # Runs as root in a machine that has just woken from a template. Perl, because Debian and Ubuntu cannot be without it.
 # Standard input: lines "name value", values in hexadecimal. Prints lines "name value" of what the machine is now.
 use strict; use warnings;
+sub slurp { open my $file, '<', $_[0] or return ''; local $/; <$file> // '' }
 my %to = map { my ($name, $hex) = split; ($name, pack 'H*', $hex // '') } <STDIN>;
 
 # 1. Randomness first, since every clone wakes with the same: linux/random.h, RNDADDENTROPY and RNDRESEEDCRNG.
@@ -8,16 +9,17 @@ open my $random, '+<', '/dev/urandom' or die "urandom: $!";
 ioctl $random, 0x40085203, pack('ll a*', 8 * length $to{entropy}, length $to{entropy}, $to{entropy}) or die "RNDADDENTROPY: $!";
 ioctl $random, 0x5207, 0 or die "RNDRESEEDCRNG: $!";
 
-# 2. The clock: clock_settime(CLOCK_REALTIME), system call 227 of x86-64. Late by what Perl took to start; the host
-# measures that afterwards.
-my $time = pack 'q q', split ' ', $to{time};
+# 2. The clock: clock_settime(CLOCK_REALTIME), system call 227 of x86-64. The host's time is from when it asked for
+# this program, so what has passed since the program's start (proc(5), field 22) is added.
+my $started = (split ' ', (split /\) /, slurp('/proc/self/stat'))[-1])[19] / 100;
+my $now = $to{time} + (split ' ', slurp('/proc/uptime'))[0] - $started;
+my $time = pack 'q q', int $now, int(($now - int $now) * 1e9);
 syscall(227, 0, $time) == 0 or die "clock_settime: $!";
 
 sub spew { my ($path, $mode, $text) = @_;
     open my $file, '>', "$path.new" or die "$path: $!";
     print $file $text; close $file or die "$path: $!";
     chmod $mode, "$path.new"; rename "$path.new", $path or die "$path: $!" }
-sub slurp { open my $file, '<', $_[0] or return ''; local $/; <$file> // '' }
 
 # 3. Names and ids.
 my $old_id = slurp '/etc/machine-id'; chomp $old_id;
