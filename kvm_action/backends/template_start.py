@@ -2,8 +2,10 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from kvm_action import __version__
@@ -11,7 +13,7 @@ from kvm_action.backends.boot_watch import PATIENCE, watching_boot
 from kvm_action.backends.freezing import Freezer
 from kvm_action.backends.parts import Parts
 from kvm_action.backends.start_choice import Chooser, Start
-from kvm_action.backends.waking import Owner, load, renew
+from kvm_action.backends.waking import Owner, load, renew, wait_for_network
 from kvm_action.events import Note
 from kvm_action.frozen import Draft, Shape, Template
 from kvm_action.hypervisor.domain import Domain, launched
@@ -19,6 +21,9 @@ from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_car
 from kvm_action.plan.model import StartMode
 from kvm_action.procfs import Host
 from kvm_action.renewal import scripts_digest
+
+ONLINE: Final = {"kvm": timedelta(seconds=20), "tcg": timedelta(seconds=60)}
+"""From the card being plugged in to its address."""
 
 
 def choose_start(parts: Parts) -> Start:
@@ -49,9 +54,16 @@ def wake(parts: Parts, template: Template) -> str:
     proof = renew(domain, template, parts.identity, owner)
     parts.watch.reached("identity")
     domain.plug_in(network_card_xml(replace(parts.spec(), network=parts.plan.machine.network)))
+    parts.address  # noqa: B018 - with user-mode networking its port is forwarded while the guest finds the card
     told = replace(parts.start.info, clock_difference=proof.clock_difference)
     parts.start = replace(parts.start, info=told)
     return f"{domain.name}, from template {template.key}"
+
+
+def wait_until_online(parts: Parts) -> str:
+    """Wait for the woken machine's address. Raises TemplateError."""
+    wait_for_network(parts.domain, ONLINE[parts.accel.name])
+    return str(parts.address)
 
 
 def _shape(parts: Parts, mode: StartMode) -> Shape:

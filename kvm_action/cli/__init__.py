@@ -15,6 +15,7 @@ COMMANDS = {
     "image": "The store of base images: build, import, promote, list, inspect, remove.",
     "vm": "Machines that were kept: list, log in, look at, end.",
     "snapshot": "Snapshots of a kept machine: list, create, revert, delete.",
+    "template": "Machines frozen after their boot: list, build, remove.",
     "reap": "Remove what dead runs left behind.",
 }
 

@@ -132,8 +132,8 @@ class TemplateStore:
     def publish(self, draft: Draft, shape: Shape, identity: FrozenIdentity, seconds: float) -> Template:
         """Make a finished draft a template."""
         folder, memory = self.root / shape.key, draft.memory_file
-        large = [DISK, SEED, *([str(memory)] if memory else [])]
-        stamps = {name: stamp_of(draft.folder / name) for name in large}
+        names = [DISK, STATE, SEED, *([str(memory)] if memory else [])]
+        stamps = {name: stamp_of(draft.folder / name) for name in names}
         if memory and memory.parent == draft.folder:
             stamps[str(folder / memory.name)] = stamps.pop(str(memory))
             memory = folder / memory.name
@@ -147,7 +147,9 @@ class TemplateStore:
             memory_file=memory,
             stamps=stamps,
         )
-        (draft.folder / MANIFEST).write_text(template.to_json())
+        manifest = draft.folder / MANIFEST
+        manifest.touch(mode=0o600)  # the nonce in it proves machines
+        manifest.write_text(template.to_json())
         draft.folder.rename(template.folder)
         return template
 
