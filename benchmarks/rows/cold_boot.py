@@ -57,7 +57,7 @@ def measure(workshop: Workshop) -> list[Reading]:
         side_by_side(
             name="cold boot to a ready machine",
             theirs=tuple(rival.opened),
-            includes="ours: the same; theirs: to the `ok` of `open` (login prompt, a fixed wait of 3 s, root shell, "
+            includes="ours: the same; theirs: to the `ok` of `open` (login prompt, 3 s of waiting, root shell, "
             "shared folder)",
         ),
     ]

@@ -5,7 +5,7 @@ import json
 
 from rich.console import Console
 
-from kvm_action.cli.doctor_view import as_json, for_root, show
+from kvm_action.cli.doctor.view import as_json, for_root, show
 from kvm_action.doctor.finding import Finding, ok, problem, warning
 
 COMMAND = (
