@@ -33,20 +33,29 @@ def list_images(*, as_json: bool) -> None:
         click.echo(f"no images yet; `kvm-e2e image build NAME` makes one of: {', '.join(RECIPES)}")
 
 
-@command.command()
-@click.argument("name", type=click.Choice(list(RECIPES)), default=next(iter(RECIPES)))
+@command.command(short_help="Make an image from Debian packages.")
+@click.argument("name", metavar="[NAME]", type=click.Choice(list(RECIPES)), default=next(iter(RECIPES)))
 @click.option("--force", is_flag=True, help="Make it again even when it is there.")
 def build(name: str, *, force: bool) -> None:
-    """Make an image from Debian packages, without root and without downloading an image."""
+    """Make an image from Debian packages, without root and without downloading an image.
+
+    NAME is debian-13 (the default) or debian-12.
+    """
     image = build_image(_store(), name, _say, force=force)
     click.echo(f"{image.name}: {format_size(image.bytes)}, {image.path}")
 
 
-@command.command("import")
+@command.command("import", short_help="Take a disk file into the store.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="What plans will call it.")
 @click.option("--sha256", required=True, metavar="HEX", help="The checksum that its publisher states.")
-@click.option("--firmware", type=click.Choice([*Firmware]), default=Firmware.BIOS, help="What it boots by.")
+@click.option(
+    "--firmware",
+    type=click.Choice([each.value for each in Firmware]),
+    default=Firmware.BIOS.value,
+    show_default=True,
+    help="What it boots by.",
+)
 @click.option("--os", "system", default="", help="What is on it, such as debian-13.")
 def import_image(file: Path, name: str, sha256: str, firmware: str, system: str) -> None:
     """Take a qcow2, raw or vmdk file into the store."""

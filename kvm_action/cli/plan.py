@@ -15,16 +15,16 @@ from kvm_action.units import format_size
 
 _PLANS = click.argument("plans", metavar="PLAN...", type=click.Path(path_type=Path), nargs=-1, required=True)
 _SET = click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key, as in machine.memory=8GiB."
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key, such as machine.memory=8GiB."
 )
 
 
 @click.group()
 def command() -> None:
-    """Check a plan, or print its schema."""
+    """Check plans, print their schema, or a matrix of them for GitHub."""
 
 
-@command.command()
+@command.command(short_help="Check plans without starting anything.")
 @_PLANS
 @_SET
 def check(plans: tuple[Path, ...], overrides: tuple[str, ...]) -> ExitCode:
@@ -44,7 +44,7 @@ def schema() -> None:
     click.echo(json.dumps(plan_schema(), indent=2, ensure_ascii=False))
 
 
-@command.command()
+@command.command(short_help="Print plans as a matrix for GitHub Actions.")
 @_PLANS
 @_SET
 def matrix(plans: tuple[Path, ...], overrides: tuple[str, ...]) -> None:

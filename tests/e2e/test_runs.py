@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from accounts import ordinary_user
+from disks import without_cloud_init
 from tooling import IMAGES, REPOSITORY, Tool, has_started, machines, wait_for
 
 SMALL = "machine: {image: debian-12, memory: 768MiB, cpus: 2}\nsnapshots: []\n"
@@ -97,18 +98,6 @@ def test_a_guest_without_cloud_init_is_told_from_one_that_is_merely_slow(tool: T
     assert ended.status == 3
     assert ended.failure["stage"] == "login prompt"
     assert "cloud-init" in ended.failure["hint"]
-
-
-def without_cloud_init(images: Path, folder: Path) -> Path:
-    """A copy of the Debian 12 image whose cloud-init is switched off, as its manual says."""
-    digest = json.loads((images / "names/debian-12.json").read_text())["sha256"]
-    raw = folder / "disk.raw"
-    subprocess.run(["qemu-img", "convert", "-O", "raw", images / f"files/{digest}.qcow2", raw], check=True)
-    table = json.loads(subprocess.run(["sfdisk", "--json", raw], check=True, capture_output=True).stdout)
-    partition = max(table["partitiontable"]["partitions"], key=lambda part: part["size"])
-    place = f"{raw}?offset={partition['start'] * 512}"
-    subprocess.run(["debugfs", "-w", "-R", "write /dev/null /etc/cloud/cloud-init.disabled", place], check=True)
-    return raw
 
 
 @pytest.mark.slow
