@@ -136,7 +136,7 @@ def test_each_step_has_a_line_with_how_it_ended_and_its_time() -> None:
     told = without_escapes(told_live(*story(samples.failed_provision_run()), width=100))
     assert re.search(r"✓ copy +0.64 s +112 files", told)
     assert re.search(r"✗ provision +41.3 s +exit 3", told)
-    assert re.search(r"– validate, snapshot +skipped +the script failed", told)
+    assert re.search(r"– validate, idempotence, snapshot +skipped +the script failed", told)
 
 
 @pytest.mark.parametrize("tell", [told_plainly, told_live])
