@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from subprocess import SubprocessError
 
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from benchmarks.rows import LONG_ROWS, ROWS, Row
 from benchmarks.table import keep, show
 from benchmarks.workshop import REPOSITORY, Workshop
 from kvm_action import accel
+from kvm_action.errors import E2EError
 from kvm_action.host import host_info
 from kvm_action.hypervisor.connection import open_connection
 from kvm_action.plan.model import Accel
@@ -46,7 +48,7 @@ def take(rows: dict[str, Row], samples: int | None) -> tuple[list[Reading], list
         with tempfile.TemporaryDirectory(prefix="kvm-e2e-bench-", dir="/var/tmp") as folder:
             try:
                 readings += measure(Workshop(Path(folder), say, samples))
-            except (CannotMeasure, RuntimeError) as error:
+            except (CannotMeasure, RuntimeError, OSError, SubprocessError, E2EError) as error:
                 say(f"  {error}")
                 unmeasured.append(Unmeasured(name, str(error)))
     return readings, unmeasured

@@ -1,4 +1,8 @@
-"""Debian's autopkgtest-virt-qemu as something to measure: the image it needs, and its line protocol."""
+"""Debian's autopkgtest-virt-qemu as something to measure: the image it needs, and what it says while it boots it.
+
+It is told to `open` a machine on its standard input. That never ends well on our images: after the root shell
+answers it wants a shared folder by 9p, which Debian's cloud kernel does not have. So its shell is what is timed.
+"""
 
 import json
 import re
@@ -18,6 +22,7 @@ PROGRAM: Final = "autopkgtest-virt-qemu"
 MAC: Final = "52:54:00:12:34:56"
 """Of the network card that it gives a machine: QEMU's own default."""
 
+_SHELL_THERE: Final = b"there already is a shell on"
 _FORWARD: Final = re.compile(rb"Forwarding local port (\d+) to VM ssh")
 _WITHOUT_KVM: Final = """#!/bin/bash
 # autopkgtest adds -enable-kvm wherever there is a /dev/kvm, also one that runs no guest.
@@ -41,15 +46,14 @@ SuccessExitStatus=0 208
 
 @dataclass
 class Testbed:
-    """A started autopkgtest-virt-qemu. ``opened`` is set when it says that its machine is ready."""
+    """A started autopkgtest-virt-qemu. ``shell`` is set when it has found its root shell to answer."""
 
     process: "subprocess.Popen[bytes]"
     said: bytearray = field(default_factory=bytearray)
     forwarded: Event = field(default_factory=Event)
-    opened: Event = field(default_factory=Event)
-    ended: Event = field(default_factory=Event)
+    shell: Event = field(default_factory=Event)
     port: int = 0
-    opened_at: float = 0.0
+    shell_at: float = 0.0
 
     def listen(self, stream: IO[bytes]) -> None:
         """What it says about itself."""
@@ -58,16 +62,9 @@ class Testbed:
             if found := _FORWARD.search(line):
                 self.port = int(found[1])
                 self.forwarded.set()
-        self.ended.set()
-
-    def answer(self, stream: IO[bytes]) -> None:
-        """Its answers: `ok` when it is ready for commands, and one for each."""
-        for number, line in enumerate(stream):
-            if not line.startswith(b"ok"):
-                break
-            if number == 1:
-                self.opened_at = time.monotonic()
-                self.opened.set()
+            elif _SHELL_THERE in line:
+                self.shell_at = time.monotonic()
+                self.shell.set()
 
     def wait_for(self, event: Event, seconds: float) -> None:
         """Wait for one of its moments. Raises RuntimeError with its last words."""
@@ -107,23 +104,16 @@ def testbed(image: Path, folder: Path, options: str, cpus: int, megabytes: int) 
     process = subprocess.Popen(
         [PROGRAM, "--debug", f"--qemu-command={qemu}", f"--overlay-dir={folder}", f"--cpus={cpus}",
          f"--ram-size={megabytes}", "--timeout-reboot=300", f"--qemu-options={options}", image],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin
-    assert process.stdout
     assert process.stderr
     bed = Testbed(process)
     Thread(target=bed.listen, args=[process.stderr], daemon=True).start()
-    Thread(target=bed.answer, args=[process.stdout], daemon=True).start()
     process.stdin.write(b"open\n")
     process.stdin.flush()
     try:
         yield bed
     finally:
-        process.stdin.write(b"quit\n")
-        process.stdin.close()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.terminate()  # it ends its QEMU then, too
-            process.wait(60)
+        process.terminate()  # it ends its QEMU, too
+        process.wait(60)
