@@ -6,6 +6,7 @@ root is given an unprivileged daemon of our own in a user namespace: the same mo
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -189,6 +190,12 @@ def _start_root_daemon() -> None:
         )
 
 
+_QEMU_ENDED: Final = re.compile(
+    r"^internal error: (process exited while connecting to monitor|qemu unexpectedly closed the monitor): "
+    r"(\S+Z )?(\S*qemu\S*: )?"
+)
+
+
 def first_sentence(error: libvirt.libvirtError) -> str:
-    """libvirt's message without its trailing lines."""
-    return (error.get_error_message() or str(error)).strip().splitlines()[0]
+    """libvirt's message without its trailing lines; QEMU's own last words without how libvirt met them."""
+    return _QEMU_ENDED.sub("QEMU ended: ", (error.get_error_message() or str(error)).strip().splitlines()[0])
