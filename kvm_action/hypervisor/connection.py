@@ -191,8 +191,9 @@ def _start_root_daemon() -> None:
 
 
 _QEMU_ENDED: Final = re.compile(
-    r"^internal error: (process exited while connecting to monitor|qemu unexpectedly closed the monitor): "
-    r"(\S+Z )?(\S*qemu\S*: )?"
+    r"^internal error: (process exited while connecting to monitor|qemu unexpectedly closed the monitor)"
+    r"( \(vm='[^']*'\))?: (\S+Z )?(\S*qemu\S*: )?",
+    re.IGNORECASE,
 )
 
 
