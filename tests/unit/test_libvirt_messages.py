@@ -10,7 +10,7 @@ from kvm_action.hypervisor.connection import first_sentence
     "said",
     [
         "internal error: qemu unexpectedly closed the monitor: 2026-03-14T15:16:54.8Z qemu-kvm: no room",
-        "internal error: process exited while connecting to monitor: 2026-03-14T15:16:54Z qemu-system-x86_64: no room",
+        "internal error: process exited while connecting to monitor: 2026-03-14T15:16:54Z qemu-kvm: no room",
         "internal error: QEMU unexpectedly closed the monitor (vm='a b'): no room\nmore of it",
     ],
 )

@@ -45,7 +45,7 @@ def show(findings: Sequence[Finding], verdict: str, console: Console) -> None:
 def _table(findings: Sequence[Finding], *, narrow: bool) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
-    table.add_column(ratio=None, overflow="fold")
+    table.add_column(overflow="fold", max_width=NARROW // 4 if narrow else None)
     table.add_column(overflow="fold")
     for finding in findings:
         style = STYLES[finding.level]
