@@ -4,7 +4,8 @@ from pathlib import Path
 
 from benchmarks.reading import Reading
 from benchmarks.workshop import Workshop, seconds
-from kvm_action.images.recipes import RECIPES
+from kvm_action.images import mirror
+from kvm_action.images.recipes import RECIPES, Recipe
 
 SECONDS = 90
 IMAGE = "debian-12"
@@ -16,19 +17,14 @@ def measure(workshop: Workshop) -> list[Reading]:
     own = Workshop(
         workshop.folder, workshop.say, workshop.samples, {"KVM_E2E_HOME": str(workshop.folder / "home")}
     )
-    plain = [
-        *("mmdebstrap", "--variant=apt", '--aptopt=APT::Install-Recommends "false"'),
-        f"--include={','.join(recipe.packages)}",
-        recipe.suite,
-    ]
 
     def ours(_number: int) -> float:
         return seconds(lambda: own.tool("image", "build", IMAGE, "--force"))
 
     def theirs(number: int) -> float:
         tar = workshop.folder / f"root-{number}.tar"
-        taken = seconds(lambda: workshop.call([*plain, tar]))
-        Path(tar).unlink()
+        taken = seconds(lambda: workshop.call(plain(recipe, tar)))
+        tar.unlink()
         return taken
 
     taken = workshop.interleaved(workshop.count(2), ours, theirs)
@@ -43,3 +39,15 @@ def measure(workshop: Workshop) -> list[Reading]:
             includes="ours: packages to a checked, bootable disk in the store; theirs: the same packages to a tar",
         )
     ]
+
+
+def plain(recipe: Recipe, tar: Path) -> list[str | Path]:
+    """mmdebstrap with the same packages from the same mirror."""
+    host = mirror.of_this_host()
+    command = [
+        "mmdebstrap",
+        "--variant=apt",
+        "--dpkgopt=force-unsafe-io",
+        f"--include={','.join(recipe.packages)}",
+    ]
+    return [*command, recipe.suite, tar, *(mirror.source_lines(host, recipe.suite) if host else ())]
