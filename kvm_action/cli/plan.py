@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kvm_action.cli.crash import show
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.errors import E2EError, ExitCode, PlanError
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Plan
@@ -19,12 +20,12 @@ _SET = click.option(
 )
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
     """Check plans, print their schema, or a matrix of them for GitHub."""
 
 
-@command.command(short_help="Check plans without starting anything.")
+@command.command()
 @_PLANS
 @_SET
 def check(plans: tuple[Path, ...], overrides: tuple[str, ...]) -> ExitCode:
@@ -44,7 +45,7 @@ def schema() -> None:
     click.echo(json.dumps(plan_schema(), indent=2, ensure_ascii=False))
 
 
-@command.command(short_help="Print plans as a matrix for GitHub Actions.")
+@command.command()
 @_PLANS
 @_SET
 def matrix(plans: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
