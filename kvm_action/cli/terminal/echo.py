@@ -35,7 +35,6 @@ def _set_echo(*, on: bool) -> None:
     with suppress(termios.error, OSError):
         if os.tcgetpgrp(descriptor) == os.getpgrp():
             flags = termios.tcgetattr(descriptor)
-            flags[_LOCAL_FLAGS] = (
-                flags[_LOCAL_FLAGS] | termios.ECHOCTL if on else flags[_LOCAL_FLAGS] & ~termios.ECHOCTL
-            )
+            flags[_LOCAL_FLAGS] &= ~termios.ECHOCTL
+            flags[_LOCAL_FLAGS] |= termios.ECHOCTL * on
             termios.tcsetattr(descriptor, termios.TCSADRAIN, flags)
