@@ -120,6 +120,7 @@ class LiveTerminal:
                 case StepStarted(name=name):
                     self._moving = _Moving(name, self._clock())
                 case StepFinished(result=result) if result.outcome is StepOutcome.SKIPPED:
+                    self._moving = _Moving()
                     self._skipped += result
                 case StepFinished(result=result):
                     self._moving = _Moving()
