@@ -35,8 +35,8 @@ def choose_start(parts: Parts) -> Start:
     chooser = Chooser(
         wanted=parts.settings.start,
         store=parts.templates,
-        shape=lambda mode: _shape(parts, mode),
-        freezer=lambda shape: _freezer(parts, shape),
+        shape=lambda mode: shape_of(parts, mode),
+        freezer=lambda shape: freezer_of(parts, shape),
         claim=claim,
         note=lambda text: parts.sink(Note(text=text)),
     )
@@ -66,7 +66,8 @@ def wait_until_online(parts: Parts) -> str:
     return str(parts.address)
 
 
-def _shape(parts: Parts, mode: StartMode) -> Shape:
+def shape_of(parts: Parts, mode: StartMode) -> Shape:
+    """All that a template for this machine depends on."""
     machine, user, cpu = parts.plan.machine, parts.plan.user, Host().cpu()
     in_memory_file = mode is StartMode.TEMPLATE
     flags = sha256(" ".join(sorted(cpu.flags)).encode()).hexdigest()[:12]
@@ -108,20 +109,26 @@ def _digest_of_xml(spec: DomainSpec, in_memory_file: bool) -> str:
     return sha256(domain_xml(plain).encode()).hexdigest()[:12]
 
 
-def _freezer(parts: Parts, shape: Shape) -> Freezer:
+def freezer_of(parts: Parts, shape: Shape) -> Freezer:
+    """What makes a template of that shape."""
     console = parts.settings.out / "template-console.log"
     watch = parts.stack.enter_context(watching_boot(console, lambda _event: None, PATIENCE[parts.accel.name]))
     spec = parts.spec()
 
     def launch(draft: Draft) -> AbstractContextManager[Domain]:
-        frozen = replace(
-            spec,
-            name=f"{spec.name}-template",
-            overlay=draft.disk,
-            seed=draft.seed,
-            network="",
-            memory_file=draft.memory_file,
-        )
+        frozen = frozen_spec(spec, draft)
         return launched(parts.connection, frozen.name, domain_xml(frozen), watch.on_console)
 
     return Freezer(store=parts.templates, shape=shape, image=parts.image.path, launch=launch, watch=watch)
+
+
+def frozen_spec(spec: DomainSpec, draft: Draft) -> DomainSpec:
+    """The domain that boots to become a template: without a network card, its memory in the draft's file."""
+    return replace(
+        spec,
+        name=f"{spec.name}-template",
+        overlay=draft.disk,
+        seed=draft.seed,
+        network="",
+        memory_file=draft.memory_file,
+    )

@@ -166,19 +166,15 @@ class TemplateStore:
             lock = FileLock(self.root / "locks" / folder.name.removeprefix(UNFINISHED))
             with suppress(Timeout), lock.acquire(timeout=0):
                 self._remove(folder)
-        if self._ram_folder.is_dir():
+        with suppress(OSError):
+            memory_file.forget_stores_that_are_gone(self.tmpfs)
             for file in self._ram_folder.glob("*.ram"):
                 if not (self.root / file.name.split("-")[0]).is_dir() and self._is_free(file):
                     file.unlink(missing_ok=True)
 
     @property
     def _ram_folder(self) -> Path:
-        return memory_file.folder_in_tmpfs(self.tmpfs) / self._mark
-
-    @property
-    def _mark(self) -> str:
-        """Stores of one user share the tmpfs; each has its own folder there."""
-        return str(self.root.absolute()).strip("/").replace("/", "-")[-80:]
+        return memory_file.folder_of_store(self.root, self.tmpfs)
 
     def _is_free(self, file: Path) -> bool:
         with suppress(Timeout), FileLock(self.root / "locks" / file.name.split("-")[0]).acquire(timeout=0):
@@ -194,7 +190,6 @@ class TemplateStore:
         room = memory_file.look(self.root, self.tmpfs)
         if room.fits_in_tmpfs(shape.memory):
             with suppress(OSError):
-                self._ram_folder.mkdir(mode=0o711, exist_ok=True)
                 return self._ram_folder / memory_file.file_name(shape.key)
         return folder / memory_file.file_name(shape.key)
 

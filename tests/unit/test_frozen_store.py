@@ -55,7 +55,7 @@ def files(store: TemplateStore) -> Iterator[Path]:
 
 
 def leftovers(store: TemplateStore) -> list[str]:
-    return sorted(file.name for file in files(store) if "locks" not in file.parts)
+    return sorted(file.name for file in files(store) if "locks" not in file.parts and file.name != "store")
 
 
 def test_a_template_is_found_again_as_it_was_made(store: TemplateStore) -> None:
@@ -125,6 +125,13 @@ def test_the_memory_of_a_published_template_survives_sweeping(store: TemplateSto
     template = made(store)
     store.sweep()
     assert store.find(SHAPE.key) == template
+
+
+def test_the_memory_of_a_store_that_somebody_removed_is_freed(store: TemplateStore, tmp_path: Path) -> None:
+    memory = made(store).memory_file
+    store.root.rename(tmp_path / "elsewhere")
+    TemplateStore(tmp_path / "other", tmpfs=store.tmpfs).sweep()
+    assert not memory.exists()
 
 
 def test_removing_takes_the_memory_too(store: TemplateStore) -> None:
