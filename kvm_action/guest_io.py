@@ -42,16 +42,16 @@ class LastWords:
     def __init__(self, sink: Sink) -> None:
         """Nothing said yet."""
         self._sink = sink
-        self._end = b""
+        self.end = b""
 
     def __call__(self, stream: Stream, data: bytes) -> None:
         """Take a piece."""
-        self._end = (self._end + data[-_LAST_WORDS:])[-_LAST_WORDS:]
+        self.end = (self.end + data[-_LAST_WORDS:])[-_LAST_WORDS:]
         self._sink(stream, data)
 
     def text(self) -> str:
         """The last line, printable."""
-        lines = self._end.decode(errors="replace").strip().splitlines()
+        lines = self.end.decode(errors="replace").strip().splitlines()
         return "".join(letter if letter.isprintable() else "·" for letter in lines[-1].strip()) if lines else ""
 
 
