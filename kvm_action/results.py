@@ -118,6 +118,8 @@ class PlanInfo:
     name: str
     digest: str
     path: str = ""
+    script_digest: str = ""
+    """sha256 of the script and the files it came with; empty when the run ended before they were copied."""
 
 
 @dataclass(frozen=True, kw_only=True)

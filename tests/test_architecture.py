@@ -22,7 +22,7 @@ FLOORS: Final = {
     "runs": 2, "doctor": 2, "accel": 2, "images": 2, "seed": 2, "ssh": 2, "hypervisor": 2, "guest_state": 2,
     "containers": 2,
     "backends": 3, "checks": 3,
-    "lifecycle": 4,
+    "lifecycle": 4, "bench": 4,
     "report": 5,
     "cli": 6,
 }  # fmt: skip

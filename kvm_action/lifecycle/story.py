@@ -218,7 +218,12 @@ class Story:
         )
         return RunResult(
             id=self._id,
-            plan=PlanInfo(name=plan.name, digest=self._loaded.digest, path=str(self._loaded.path)),
+            plan=PlanInfo(
+                name=plan.name,
+                digest=self._loaded.digest,
+                path=str(self._loaded.path),
+                script_digest=context.script_digest,
+            ),
             outcome=outcome_of(context.failure),
             backend=self._backend.name,
             started_at=self._started,
