@@ -191,6 +191,14 @@ class Idempotence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotTestable:
+    """Something that a machine of this kind cannot do, and why: nothing was learnt of it."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SnapshotInfo:
     """A snapshot that was taken. Times in UTC, sizes in bytes."""
 
@@ -250,6 +258,7 @@ class RunResult:
     idempotence: Idempotence | None = None
     snapshots: tuple[SnapshotInfo, ...] = ()
     measures: Measures = field(default_factory=Measures)
+    not_testable: tuple[NotTestable, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     script_tail: tuple[str, ...] = ()
     """The last lines that the script printed, terminal escapes removed."""

@@ -14,7 +14,7 @@ from kvm_action.guest import Guest
 from kvm_action.plan.model import User
 from kvm_action.results import GuestInfo
 
-# Docker sets up network and name resolution, mounts the root and has no terminals; cloud-init would wait for a seed.
+# Docker sets up network and names, mounts the root and has no terminals; cloud-init would wait for a seed.
 _MASKED: Final = (
     "systemd-networkd.service", "systemd-networkd.socket", "systemd-networkd-wait-online.service",
     "systemd-resolved.service", "systemd-remount-fs.service", "kvm-e2e-grow.service",
@@ -61,13 +61,12 @@ class FirstStart:
     limits: str
 
 
-def first_files(identity: Identity, has_ssh: bool = True) -> dict[str, File]:
+def first_files(identity: Identity) -> dict[str, File]:
     """Units that have no meaning in a container, an empty fstab, and the SSH host key that is the run's own."""
     files = {f"/etc/systemd/system/{unit}": File(link="/dev/null") for unit in _MASKED}
     files["/etc/fstab"] = File()
-    if has_ssh:
-        files["/etc/ssh/ssh_host_ed25519_key"] = File(identity.host_key.private.encode(), 0o600)
-        files["/etc/ssh/ssh_host_ed25519_key.pub"] = File(identity.host_key.public.encode() + b"\n")
+    files["/etc/ssh/ssh_host_ed25519_key"] = File(identity.host_key.private.encode(), 0o600)
+    files["/etc/ssh/ssh_host_ed25519_key.pub"] = File(identity.host_key.public.encode() + b"\n")
     return files
 
 
@@ -79,9 +78,7 @@ def first_start(root: Guest, user: User, key: str, timeout: timedelta) -> FirstS
     given = {"user": user.name, "sudo": "yes" if user.sudo else "no", "key": key}
     values = "\n".join(f"{name}={quote(value)}" for name, value in given.items())
     password = user.password.get_secret_value() if user.password else ""
-    answer = root.run(
-        values + _WAIT + _MAKE_USER + _TELL + PROBE, timeout=timeout, stdin=f"{password}\n".encode()
-    )
+    answer = root.run(values + _WAIT + _MAKE_USER + _TELL + PROBE, timeout=timeout, stdin=f"{password}\n".encode())
     told = _sections(answer.text)
     if not answer.ok or "passwd" not in told:
         words = answer.stderr.decode(errors="replace").strip().splitlines() or [f"status {answer.status}"]

@@ -28,7 +28,16 @@ from kvm_action.images import qemu_img
 from kvm_action.images.store import Image, Store
 from kvm_action.plan.model import Accel, Keep, Plan
 from kvm_action.reach import Address, speaks_ssh
-from kvm_action.results import AccelInfo, GuestInfo, ImageInfo, Measures, Milestones, SnapshotInfo, StartInfo
+from kvm_action.results import (
+    AccelInfo,
+    CheckResult,
+    GuestInfo,
+    ImageInfo,
+    Measures,
+    Milestones,
+    SnapshotInfo,
+    StartInfo,
+)
 from kvm_action.runs import RunFolder, run_folder, size_of
 from kvm_action.units import format_size
 from kvm_action.wait import Deadline, until
@@ -251,6 +260,10 @@ class VirtualMachine:
             # QEMU then only pauses: the domain has no end
             return BootError(f"the machine died of a {words[0]}", "this host's KVM cannot run it; try --accel tcg")
         return self._explain_end(end) if end else self._explain_silence(error)
+
+    def excuse(self, result: CheckResult) -> CheckResult:
+        """A machine can do everything that a server can."""
+        return result
 
     def _explain_end(self, end: str) -> E2EError:
         if end == HOST_DISK_FULL:
