@@ -92,8 +92,8 @@ def _options(chosen: dict[str, object]) -> Options:
     )
 
 
-def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
-    """Run a loaded plan with the terminal, the event log and the reports attached."""
+def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> RunResult:
+    """Run a loaded plan with the terminal (or ``told``), the event log and the reports attached."""
     run_id = new_run_id(datetime.now(UTC))
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
     keep = options.keep or loaded.plan.keep
@@ -101,7 +101,7 @@ def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
     with interruptible() as interruption, ExitStack() as stack:
         sink = tee(
             stack.enter_context(events_file(out / "events.jsonl")),
-            stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
+            told or stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
         )
         using = lifecycle.Collaborators(
             sink=sink, report=write_all, keep=keep, limit=options.timeout, undisturbed=interruption.held

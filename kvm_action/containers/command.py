@@ -12,7 +12,7 @@ from kvm_action.containers.engine import GONE, Engine, in_use
 from kvm_action.containers.frames import Frames
 from kvm_action.errors import GuestConnectionError
 from kvm_action.events import Stream
-from kvm_action.guest_io import Sink
+from kvm_action.guest_io import LastWords
 from kvm_action.guest_shell import SessionMark, wrap
 from kvm_action.wait import Deadline, until
 
@@ -52,12 +52,14 @@ class Login:
 class Pump:
     """Moves a command's input and output. One thread, no unbounded buffer. ``close`` it at the end."""
 
-    def __init__(self, engine: Engine, execution: str, deadline: Deadline, sink: Sink, source: Iterable[bytes]):
+    def __init__(
+        self, engine: Engine, execution: str, deadline: Deadline, said: LastWords, source: Iterable[bytes]
+    ):
         """Starts the command; see `begin`."""
         self._engine = engine
         self._id = execution
         self._deadline = deadline
-        self._sink = sink
+        self.said = said
         self._source: Iterator[bytes] | None = _with_go(source)
         self._piece = memoryview(b"")
         self._frames = Frames()
@@ -129,7 +131,7 @@ class Pump:
         for stream, piece in self._frames.feed(data):
             passed = self._mark.take(piece) if stream is Stream.STDERR else piece
             if passed:
-                self._sink(stream, passed)
+                self.said(stream, passed)
         return bool(data)
 
     def _send(self) -> None:
@@ -161,7 +163,7 @@ class Pump:
 
     def _finish(self) -> bool:
         if rest := self._mark.rest():
-            self._sink(Stream.STDERR, rest)
+            self.said(Stream.STDERR, rest)
         return False
 
 
@@ -170,11 +172,11 @@ def begin(
     container: str,
     login: Login,
     line: tuple[str, bool],
-    pumping: tuple[Deadline, Sink, Iterable[bytes]],
+    pumping: tuple[Deadline, LastWords, Iterable[bytes]],
 ) -> Pump:
     """Start a command line (and whether by sudo) as ``login``; it runs while the pump is pumped."""
     command, sudo = line
-    deadline, sink, source = pumping
+    deadline, said, source = pumping
     with in_use():
         made = engine.api.exec_create(
             container,
@@ -184,7 +186,7 @@ def begin(
             environment=login.environment,
             workdir=login.home,
         )
-    return Pump(engine, made["Id"], deadline, sink, source)
+    return Pump(engine, made["Id"], deadline, said, source)
 
 
 def _with_go(source: Iterable[bytes]) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ class Session:
         self._login = login
         self._access = access
         self.last_words = b""
-        """The end of the last output, to find out what a script failed of."""
+        """The end of what the last command that failed said, to find out of what."""
 
     def run(
         self,
@@ -49,6 +49,7 @@ class Session:
         line = (command, sudo and self._login.user != "root")
         with self._running(line, named(command), timeout, kept, [stdin] if stdin else []) as pump:
             status = self._finish(pump, named(command))
+            self.last_words = pump.said.end if status else self.last_words
         return GuestOutput(command, status, bytes(kept.stdout), bytes(kept.stderr), truncated=kept.truncated)
 
     def put(self, tree: Tree, timeout: timedelta) -> int:
@@ -102,7 +103,6 @@ class Session:
             self._kill(pump.session)
             raise overdue(doing, timeout, said) from None
         finally:
-            self.last_words = said.end
             pump.close()
 
     def _finish(self, pump: Pump, doing: str) -> int:
@@ -117,7 +117,9 @@ class Session:
             return
         with suppress(E2EError, OutOfTimeError):
             line, deadline = (kill_command(session), False), Deadline(_KILL_TIME)
-            pump = begin(self._container.engine, self._container.id, Login(), line, (deadline, Kept(0), ()))
+            pump = begin(
+                self._container.engine, self._container.id, Login(), line, (deadline, LastWords(Kept(0)), ())
+            )
             try:
                 pump.run()
             finally:
