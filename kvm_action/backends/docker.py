@@ -176,7 +176,6 @@ class ContainerMachine:
             raise NetworkError(
                 "the container has no address", f"look at `docker network inspect {self._network()}`"
             )
-        self.watch.reached("network")
         return address
 
     def connect(self) -> Guest:

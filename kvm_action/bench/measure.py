@@ -54,7 +54,6 @@ class _Progress:
     samples: list[Sample] = field(default_factory=list)
     missing: dict[str, Missing] = field(default_factory=dict)
     bad: dict[str, int] = field(default_factory=dict)
-    in_samples: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,7 @@ class Measuring:
             digest=self.loaded.digest,
             started_at=started.isoformat(),
             seconds=round(seconds, 3),
-            overhead_seconds=round(seconds - progress.in_samples, 3),
+            overhead_seconds=round(seconds - sum(each.result.seconds for each in progress.samples), 3),
             samples=tuple(progress.samples),
             missing=tuple(progress.missing.values()),
             series=series_of(progress.samples),
@@ -95,7 +94,7 @@ class Measuring:
 
     def _take(self, number: int, turn: Turn, progress: _Progress) -> RunResult | None:
         folder = f"samples/{number:03d}-{turn.backend}{'-warmup' if turn.warmup else ''}"
-        load, began = self.load(), self.clock()
+        load = self.load()
         try:
             result = self.run(turn.backend, self.out / folder)
         except InterruptedRunError:
@@ -103,8 +102,6 @@ class Measuring:
         except E2EError as error:
             progress.missing[turn.backend] = _missing(turn.backend, error)
             return None
-        finally:
-            progress.in_samples += self.clock() - began
         progress.samples.append(Sample(number=number, warmup=turn.warmup, load=load, folder=folder, result=result))
         self._judge(turn, result, progress)
         return result

@@ -86,4 +86,4 @@ ROWS: Final = (
 def values_of(result: RunResult) -> dict[str, float]:
     """What the run says for each row that it has something for."""
     found = {row.key: row.value(result) for row in ROWS}
-    return {key: float(value) for key, value in found.items() if value is not None}
+    return {key: round(float(value), 6) for key, value in found.items() if value is not None}

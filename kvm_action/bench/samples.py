@@ -87,7 +87,7 @@ class Missing:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """All that was measured. ``seconds`` is the wall time, ``overhead_seconds`` what of it was no sample's."""
+    """All that was measured. ``seconds`` is the wall time, ``overhead_seconds`` what of it was in no run."""
 
     id: str
     plan: str

@@ -11,7 +11,7 @@ def comparison_markdown(bench: Bench) -> str:
     table = table_of(bench)
     lines = [f"# {escape(bench.plan)}: backends compared", ""]
     if bench.series:
-        lines += [_line(table.headings), _line(("---",) * len(table.headings)), *map(_line, table.lines), ""]
+        lines += [_line(table.headings), "|---" * len(table.headings) + "|", *map(_line, table.lines), ""]
     lines += [f"- {escape(note)}" for note in table.notes]
     lines += [f"- {escape(host)}" for host in hosts(bench)]
     lines.append(f"- {escape(cost(bench))}")
