@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import uuid4
 
-from kvm_action import accel, seed, ssh
+from kvm_action import accel, results, seed, ssh
 from kvm_action.backends import evidence, first_boot
 from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, host_disk_full, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
@@ -28,16 +28,7 @@ from kvm_action.images import qemu_img
 from kvm_action.images.store import Image, Store
 from kvm_action.plan.model import Accel, Keep, Plan
 from kvm_action.reach import Address, speaks_ssh
-from kvm_action.results import (
-    AccelInfo,
-    CheckResult,
-    GuestInfo,
-    ImageInfo,
-    Measures,
-    Milestones,
-    SnapshotInfo,
-    StartInfo,
-)
+from kvm_action.results import AccelInfo, GuestInfo, ImageInfo, Measures, Milestones, SnapshotInfo, StartInfo
 from kvm_action.runs import RunFolder, run_folder, size_of
 from kvm_action.units import format_size
 from kvm_action.wait import Deadline, until
@@ -261,8 +252,8 @@ class VirtualMachine:
             return BootError(f"the machine died of a {words[0]}", "this host's KVM cannot run it; try --accel tcg")
         return self._explain_end(end) if end else self._explain_silence(error)
 
-    def excuse(self, result: CheckResult) -> CheckResult:
-        """A machine can do everything that a server can."""
+    def excuse(self, result: results.CheckResult) -> results.CheckResult:
+        """A virtual machine can do all that a server can."""
         return result
 
     def _explain_end(self, end: str) -> E2EError:
