@@ -101,9 +101,11 @@ class Bench:
 
 
 def series_of(samples: Sequence[Sample]) -> tuple[Series, ...]:
-    """The series that the samples make, those of the first sample's kind first."""
+    """The series that the samples make, in the order in which the backends were first run."""
+    backends = list(dict.fromkeys(sample.result.backend for sample in samples))
     kinds = dict.fromkeys(kind_of(sample.result) for sample in samples if sample.counts)
-    return tuple(_series(kind, samples) for kind in kinds)
+    ordered = sorted(kinds, key=lambda kind: backends.index(kind.backend))
+    return tuple(_series(kind, samples) for kind in ordered)
 
 
 def _series(kind: Kind, samples: Sequence[Sample]) -> Series:
