@@ -29,7 +29,8 @@ until [ -S /run/systemd/private ]; do sleep 0.02; done
 state=$(systemctl is-system-running --wait 2>/dev/null)
 """
 _MAKE_USER: Final = """
-id "$user" >/dev/null 2>&1 || useradd --create-home --shell "$(command -v bash || echo /bin/sh)" "$user" || exit
+shell=/bin/bash; [ -x $shell ] || shell=/bin/sh
+id "$user" >/dev/null 2>&1 || useradd --create-home --shell $shell "$user" || exit
 IFS= read -r password
 [ -z "$password" ] || printf '%s:%s\\n' "$user" "$password" | chpasswd || exit
 if [ "$sudo" = yes ]; then

@@ -48,12 +48,21 @@ from kvm_action.results import (
 )
 from kvm_action.runs import RunFolder, run_folder
 from kvm_action.ssh.access import write_access
+from kvm_action.wait import Deadline, until
 
 FIRST_START: Final = timedelta(minutes=2)
 KEPT_FOR: Final = timedelta(hours=4)
 ASKING: Final = timedelta(seconds=10)
+SETTLE: Final = timedelta(seconds=0.5)
 USER_NETWORK: Final = "user"
 DOCKER_NETWORK: Final = "bridge"
+
+
+def _went_down() -> ProvisionError:
+    return ProvisionError(
+        "the container went down while it was being used",
+        "a container cannot reboot; see console.log, or run it with --backend kvm",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +210,7 @@ class ContainerMachine:
     def assert_reachable(self) -> None:
         """After the script: does the container still run? Raises ProvisionError if not."""
         if not self.container.is_running():
-            raise ProvisionError("the script ended the container", "a container cannot reboot; see console.log")
+            raise _went_down()
 
     # --- when something goes wrong
 
@@ -210,6 +219,8 @@ class ContainerMachine:
         if isinstance(error, GuestConnectionError | CommandTimeoutError) and self.has("container"):
             return self._explain_silence(error)
         if isinstance(error, ProvisionError) and self._sessions:
+            if self._goes_down():
+                return _went_down()
             words = self._sessions[0].last_words.decode(errors="replace")
             if limit := hit(words, self.limits):
                 hint = f"this may be the container's limit ({limit.what}: {limit.why}); run it with --backend kvm"
@@ -222,9 +233,12 @@ class ContainerMachine:
             return BootError("systemd did not come up in the container in time", self._guess()) if slow else error
         if self.first is None:
             return self._ended_early()
-        return ProvisionError(
-            "the container ended while it was being used", "a container cannot reboot; see console.log"
-        )
+        return _went_down()
+
+    def _goes_down(self) -> bool:
+        """A shutdown ends the script before it ends the container."""
+        down = until(lambda: self.watch.log.going_down or not self.container.is_running(), Deadline(SETTLE))
+        return bool(down)
 
     def _ended_early(self) -> BootError:
         last = self.console_tail()[-1:] or ("it said nothing",)

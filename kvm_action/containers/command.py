@@ -1,6 +1,5 @@
 """A command in a container: started, its streams pumped against one deadline, its end found out."""
 
-import os
 import select
 import socket
 import time
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from kvm_action.containers.engine import GONE, Engine, in_use
 from kvm_action.containers.frames import Frames
+from kvm_action.containers.hijacked import Hijacked
 from kvm_action.errors import GuestConnectionError
 from kvm_action.events import Stream
 from kvm_action.guest_io import LastWords
@@ -66,9 +66,8 @@ class Pump:
         self._mark = SessionMark()
         self._moved = self._looked = time.monotonic()
         with in_use():
-            handed = engine.api.exec_start(execution, socket=True)
-        self._socket = socket.socket(fileno=os.dup(handed.fileno()))
-        self._handed = handed
+            self._stream = Hijacked(engine.api.exec_start(execution, socket=True))
+        self._socket = self._stream.socket
         self._socket.setblocking(False)
 
     @property
@@ -78,8 +77,7 @@ class Pump:
 
     def close(self) -> None:
         """Let go of the streams."""
-        self._socket.close()
-        self._handed.close()
+        self._stream.close()
 
     def run(self) -> int:
         """Pump to the end; the command's status. Raises OutOfTimeError, GuestConnectionError."""

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from kvm_action.containers.engine import GONE, SAYS_NO, Engine, told, with_patience
 from kvm_action.containers.files import File, archive
+from kvm_action.containers.hijacked import Hijacked
 from kvm_action.containers.spec import ContainerSpec, configuration
 from kvm_action.procfs import Host
 from kvm_action.results import SnapshotInfo
 
 SNAPSHOTS: Final = "kvm-e2e/snapshot"
 _END_OF_CONSOLE: Final = 1.0
+_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,12 @@ def created(engine: Engine, spec: ContainerSpec, *, stays: Callable[[], bool]) -
 def console(container: Container, on_output: Callable[[bytes], None]) -> Iterator[None]:
     """Hand over what the container prints on its console, from a thread, until it ends."""
     with told("attach to the container's console"):
-        stream = container.engine.api.attach(container.id, stdout=True, stderr=True, stream=True)
+        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+        stream = Hijacked(container.engine.api.attach_socket(container.id, params=wanted))
 
     def read() -> None:
-        with suppress(*SAYS_NO, OSError, ValueError):
-            for piece in stream:
+        with suppress(OSError):
+            while piece := stream.socket.recv(_PIECE):
                 on_output(piece)
 
     thread = Thread(target=read, name="console", daemon=True)
@@ -144,6 +147,5 @@ def console(container: Container, on_output: Callable[[bytes], None]) -> Iterato
     try:
         yield
     finally:
-        with suppress(*SAYS_NO, OSError, ValueError, AttributeError):
-            stream.close()
+        stream.close()
         thread.join(_END_OF_CONSOLE)
