@@ -5,7 +5,8 @@ from pathlib import Path
 
 from kvm_action.backends.container_reaping import reap_containers
 from kvm_action.backends.docker import DockerBackend, Settings
-from kvm_action.containers.engine import address, open_engine
+from kvm_action.containers.engine import open_engine
+from kvm_action.containers.where import socket_of
 from kvm_action.events import Sink
 from kvm_action.images.store import Store
 from kvm_action.paths import Home
@@ -41,7 +42,7 @@ def backend(loaded: LoadedPlan, wanted: Wanted, sink: Sink) -> DockerBackend:
 
 def reap_here(*, kept_too: bool) -> tuple[str, ...]:
     """Remove what dead runs left in this host's Docker, if it has one. Raises HostError."""
-    if not Path(address().removeprefix("unix://")).exists():
+    if not socket_of().exists():
         return ()
     with open_engine() as engine:
         return reap_containers(engine, kept_too=kept_too)

@@ -18,12 +18,14 @@ import psutil
 from kvm_action import doctor, proc
 from kvm_action.accel import KvmFacts, look_at_kvm
 from kvm_action.accel.guest import find_qemu, run_guest
+from kvm_action.containers.where import socket_of
 from kvm_action.doctor import (
     Finding,
     Level,
     Probe,
     cpu,
     disk,
+    docker,
     groups,
     images,
     kvm,
@@ -98,6 +100,7 @@ class Examination:
             Probe(subject="user network", look=lambda: [tools.user_network(find_qemu())]),
             Probe(subject="Python", look=tools.python_packages),
             *self.libvirt_probes(),
+            Probe(subject="Docker", look=lambda: [docker.daemon(socket_of())]),
             Probe(subject="groups", look=self.look_at_groups),
             Probe(subject="system", look=self.look_at_system),
             Probe(subject="base images", look=self.look_at_images),

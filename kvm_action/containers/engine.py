@@ -11,9 +11,9 @@ from typing import Any, Final
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
+from kvm_action.containers.where import address
 from kvm_action.errors import GuestConnectionError, HostError
 
-_SOCKET: Final = "unix:///var/run/docker.sock"
 _CALL: Final = timedelta(seconds=60)
 _LONG: Final = timedelta(minutes=20)
 """For what moves a whole image."""
@@ -36,18 +36,6 @@ class Engine:
     def name(self) -> str:
         """For a report and for the fingerprint of a testbed."""
         return f"Docker {self.version}, {self.storage}"
-
-
-def address(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the daemon listens: ``DOCKER_HOST``, a daemon of the user's own, or the system's."""
-    own = Path(environ.get("XDG_RUNTIME_DIR") or "/nonexistent") / "docker.sock"
-    chosen = environ.get("DOCKER_HOST") or (f"unix://{own}" if own.exists() else _SOCKET)
-    if not chosen.startswith("unix://"):
-        raise HostError(
-            f"DOCKER_HOST is {chosen}, and a container is measured on this host only",
-            "unset it, or point it to a socket here: unix:///var/run/docker.sock",
-        )
-    return chosen
 
 
 @contextmanager

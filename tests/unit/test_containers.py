@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvm_action.containers.container import peak_files
-from kvm_action.containers.engine import address, unreachable
+from kvm_action.containers.engine import unreachable
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.frames import Frames
 from kvm_action.containers.images import repository
 from kvm_action.containers.spec import ContainerSpec, configuration
+from kvm_action.containers.where import address
 from kvm_action.errors import HostError
 from kvm_action.events import Stream
 from kvm_action.guest_shell import SessionMark, wrap
