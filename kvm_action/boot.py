@@ -144,6 +144,10 @@ class BootLog:
             reached += self._look(unfinished, at)
         return reached
 
+    def wake(self) -> None:
+        """This machine does not boot: it goes on where another one stood, after its boot."""
+        self.stage, self.boots = Stage.LOGIN, 1
+
     @property
     def tail(self) -> tuple[str, ...]:
         """The last lines, without terminal escapes; the last one may be unfinished."""

@@ -102,6 +102,10 @@ class CheckResult:
 class Milestones:
     """Seconds from the domain's start to each moment of its boot; None where it was not seen."""
 
+    agent: float | None = None
+    """The guest agent of a machine that was started from a template answers."""
+    identity: float | None = None
+    """That machine has become another one, and has proved it."""
     firmware: float | None = None
     kernel: float | None = None
     userspace: float | None = None
@@ -128,6 +132,10 @@ class StartInfo:
 
     mode: str
     reason: str = ""
+    template: str = ""
+    """The key of the template that it was started from, empty for a boot."""
+    clock_difference: float | None = None
+    """Guest minus host in seconds, as it was proved after a start from a template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +218,11 @@ class SnapshotInfo:
     memory: bool
     seconds: float
     bytes: int = 0
+    """Of its memory."""
+    state: str = ""
+    """Of the machine in it: ``running``."""
     verified: bool = False
+    """Found again after it was taken, on a host where going back works; or the machine did go back to it."""
     detail: str = ""
 
 
@@ -224,6 +236,8 @@ class Measures:
     provision_seconds: float | None = None
     overhead_seconds: float | None = None
     """Total minus the script's own time."""
+    queued_seconds: float | None = None
+    """Waiting for other runs to free memory, CPUs or disk."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from kvm_action.admission import Admission
 from kvm_action.backends import container_image, evidence
 from kvm_action.backends.boot_watch import EVIDENCE_LINES, PATIENCE, BootWatch, watching_boot
 from kvm_action.backends.container_limits import Limit, excused, hit, limits_of, not_testable
 from kvm_action.backends.container_reaping import reap_containers
 from kvm_action.backends.container_setup import FirstStart, first_files, first_start
 from kvm_action.backends.identity import Identity, new_identity
+from kvm_action.backends.queueing import queued
 from kvm_action.containers.command import Login
 from kvm_action.containers.container import Container, console, created
 from kvm_action.containers.engine import Engine, open_engine
@@ -126,6 +128,11 @@ class ContainerMachine:
         )
 
     @cached_property
+    def admission(self) -> Admission:
+        """Our place among the runs of this host."""
+        return self.stack.enter_context(queued(self.plan, self.settings.run, self.settings.runs, self.sink))
+
+    @cached_property
     def folder(self) -> RunFolder:
         """Holds the lease, which a label could not renew, and files for OpenSSH."""
         return self.stack.enter_context(run_folder(self.settings.runs, self.settings.run))
@@ -155,9 +162,11 @@ class ContainerMachine:
     def check_host(self) -> str:
         """The daemon answers, the image is there (imported once), what dead runs left is gone."""
         engine = self.engine
-        if gone := reap_containers(engine):
+        if gone := reap_containers(engine, self.settings.runs):
             self.sink(Note(text=f"removed {len(gone)} container(s) of dead runs"))
-        return f"{self.image.reference} on {engine.name}"
+        image = self.image
+        self.admission  # noqa: B018 - wait for room on the host
+        return f"{image.reference} on {engine.name}"
 
     def create_disk(self) -> str:
         """The container, with a writable layer on its image."""
@@ -299,7 +308,9 @@ class ContainerMachine:
         if not self.has("container"):
             return Measures()
         return Measures(
-            memory_peak_bytes=self.container.memory_peak_bytes(Host()), disk_bytes=self.container.disk_bytes()
+            memory_peak_bytes=self.container.memory_peak_bytes(Host()),
+            queued_seconds=self.admission.queued_seconds,
+            disk_bytes=self.container.disk_bytes(),
         )
 
     def keep(self) -> str:

@@ -12,7 +12,9 @@ COMMANDS = {
     "doctor": "Look at this host: what is missing, and the command that mends it.",
     "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
     "plan": "Check a plan, or print its schema.",
-    "image": "The store of base images: build, import, list, inspect, remove.",
+    "image": "The store of base images: build, import, promote, list, inspect, remove.",
+    "vm": "Machines that were kept: list, log in, look at, end.",
+    "snapshot": "Snapshots of a kept machine: list, create, revert, delete.",
     "bench": "Run a plan on both backends, several times, and compare them.",
     "reap": "Remove what dead runs left behind.",
 }

@@ -33,7 +33,7 @@ def backend(loaded: LoadedPlan, wanted: Wanted, sink: Sink) -> DockerBackend:
         image=wanted.image,
         keep=wanted.keep,
         store=Store(home.images),
-        runs=home.runs,
+        runs=home.containers,
         out=wanted.out,
         privileged=wanted.privileged,
     )
@@ -45,4 +45,4 @@ def reap_here(*, kept_too: bool) -> tuple[str, ...]:
     if not socket_of().exists():
         return ()
     with open_engine() as engine:
-        return reap_containers(engine, kept_too=kept_too)
+        return reap_containers(engine, Home.from_environ().containers, kept_too=kept_too)

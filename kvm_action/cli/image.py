@@ -6,10 +6,14 @@ from pathlib import Path
 
 import click
 
+from kvm_action.backends.kept import changing, opened
+from kvm_action.backends.promoting import promote as promote_disk
+from kvm_action.cli.vm import chosen
 from kvm_action.images.bootstrap import build as build_image
 from kvm_action.images.importing import import_file, imported
 from kvm_action.images.model import Firmware, Image
 from kvm_action.images.recipes import RECIPES
+from kvm_action.images.reference import require_name
 from kvm_action.images.store import Store
 from kvm_action.paths import Home
 from kvm_action.units import format_size
@@ -17,7 +21,7 @@ from kvm_action.units import format_size
 
 @click.group()
 def command() -> None:
-    """The store of base images: build, import, list, inspect, remove."""
+    """The store of base images: build, import, promote, list, inspect, remove."""
 
 
 @command.command("list")
@@ -87,6 +91,21 @@ def remove(name: str | None, *, unused: bool) -> None:
     click.echo(f"{format_size(freed)} freed")
 
 
+@command.command()
+@click.argument("run")
+@click.option("--as", "name", required=True, help="What plans will call the image.")
+def promote(run: str, name: str) -> None:
+    """Make an image of the disk of a kept machine, sealed: no keys, ids, logs or history.
+
+    RUN is a run's id, its unique beginning, or `last`. The machine then goes on as it was.
+    """
+    require_name(name)
+    machine = chosen(run)
+    with changing(machine), opened(machine) as there:
+        image = promote_disk(there, _store(), name, _say)
+    click.echo(f"{image.name}: {format_size(image.bytes)}, {image.path}")
+
+
 def facts_of(image: Image) -> dict[str, object]:
     """An image as plain values, in the order in which they are shown."""
     return {
@@ -101,7 +120,15 @@ def facts_of(image: Image) -> dict[str, object]:
         "created": image.created.isoformat(timespec="seconds"),
         "recipe": image.recipe,
         "packages": len(image.packages),
+        **_origin(image),
     }
+
+
+def _origin(image: Image) -> dict[str, object]:
+    if (origin := image.origin) is None:
+        return {}
+    parent = f"{origin.image}@{origin.image_sha256[:12]}"
+    return {"parent": parent, "run": origin.run, "plan": origin.plan}
 
 
 def rows(images: Sequence[Image]) -> list[str]:

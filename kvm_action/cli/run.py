@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from kvm_action import lifecycle, result_file
-from kvm_action.backends.kvm import KvmBackend, Settings
+from kvm_action.backends.kvm import KvmBackend
+from kvm_action.backends.settings import Settings
 from kvm_action.cli.options import DURATION
 from kvm_action.cli.terminal import terminal_sink
 from kvm_action.errors import HostError, PlanError
@@ -112,10 +113,6 @@ def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> 
 def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink: Sink) -> Backend:
     if options.backend is BackendName.DOCKER:
         return _container_backend(loaded, options, run_id, out, sink)
-    if options.start not in (StartMode.AUTO, StartMode.BOOT):
-        raise PlanError(
-            f"--start {options.start} is not part of this version", "use --start boot, or leave it out"
-        )
     home = Home.from_environ()
     settings = Settings(
         run=run_id,
@@ -124,6 +121,8 @@ def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink:
         keep=options.keep or loaded.plan.keep,
         store=Store(home.images),
         runs=home.runs,
+        templates=home.templates,
+        start=options.start,
         out=out,
     )
     return KvmBackend(loaded.plan, settings, sink)

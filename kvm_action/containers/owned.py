@@ -38,11 +38,15 @@ def owned_containers(engine: Engine) -> list[OwnedContainer]:
     return [OwnedContainer(container.name, lease) for container, lease in _with_lease(engine)]
 
 
-def destroy_abandoned(engine: Engine, *, kept_too: bool = False) -> list[OwnedContainer]:
-    """Remove the containers whose lease is dead, and snapshots that lost their container; returns the former."""
+def destroy_abandoned(engine: Engine, *, kept_below: Path | None = None) -> list[OwnedContainer]:
+    """Remove the containers whose lease is dead, and snapshots that lost their container; returns the former.
+
+    Also those that were kept on purpose and have their folder in ``kept_below``.
+    """
     gone = []
     for container, lease in _with_lease(engine):
-        if lease.is_alive and not (kept_too and lease.kept_until is not None):
+        is_kept_there = lease.kept_until is not None and Path(lease.folder).parent == kept_below
+        if lease.is_alive and not is_kept_there:
             continue
         gone.append(OwnedContainer(container.name, lease))
         container.remove()

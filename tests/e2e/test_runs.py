@@ -185,6 +185,7 @@ def test_a_full_host_disk_is_the_hosts_fault(tool: Tool, tmp_path: Path) -> None
     try:
         (small / "images").symlink_to(tool.home / "images")
         tool.environment["KVM_E2E_HOME"] = str(small)
+        tool.environment["KVM_E2E_ADMISSION"] = "off"  # it would not let the run in
         plan = tool.write_plan(SMALL + "provision: {run: 'dd if=/dev/urandom of=big bs=1M count=200; sync'}\n")
         ended = tool("run", str(plan))
         assert ended.status == 3, ended.stdout
