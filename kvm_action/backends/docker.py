@@ -341,7 +341,7 @@ class ContainerMachine:
             name=f"kvm-e2e-{self.settings.run}",
             image=self.image.reference,
             hostname=self.identity.hostname,
-            cpus=machine.cpus,
+            cpus=min(machine.cpus, self.engine.cpus),  # Docker refuses to promise more than there are
             memory=machine.memory,
             network=self._network(),
             labels=labels(self.folder.lease),

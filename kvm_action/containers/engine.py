@@ -31,6 +31,7 @@ class Engine:
     address: str
     version: str
     storage: str
+    cpus: int
 
     @property
     def name(self) -> str:
@@ -48,7 +49,7 @@ def open_engine(environ: Mapping[str, str] = os.environ) -> Iterator[Engine]:
     except SAYS_NO as error:
         raise unreachable(where, error) from error
     try:
-        yield Engine(api, where, str(facts["ServerVersion"]), str(facts["Driver"]))
+        yield Engine(api, where, str(facts["ServerVersion"]), str(facts["Driver"]), int(facts["NCPU"]))
     finally:
         api.close()
 
