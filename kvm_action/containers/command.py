@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from kvm_action.containers.engine import GONE, Engine, in_use
@@ -107,7 +108,7 @@ class Pump:
     def status(self) -> int:
         """What the command exited with. Raises GuestConnectionError when its container has gone."""
         with in_use():
-            facts = until(self._ended, Deadline(self._deadline.allowed), every=0.02)
+            facts = until(self._ended, Deadline(timedelta(seconds=self._deadline.left + _GRACE)), every=0.02)
         if facts is None:
             raise OutOfTimeError
         return int(facts["ExitCode"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from kvm_action.containers.container import SNAPSHOTS, Container
 from kvm_action.containers.engine import SAYS_NO, Engine
 from kvm_action.containers.spec import LEASE_LABEL, PLACE_LABEL
+from kvm_action.errors import HostError
 from kvm_action.leases import FILE_NAME, Lease
 
 
@@ -48,8 +49,9 @@ def destroy_abandoned(engine: Engine, *, kept_below: Path | None = None) -> list
         is_kept_there = lease.kept_until is not None and Path(lease.folder).parent == kept_below
         if lease.is_alive and not is_kept_there:
             continue
-        gone.append(OwnedContainer(container.name, lease))
-        container.remove()
+        with suppress(HostError):  # another run is at it right now
+            container.remove()
+            gone.append(OwnedContainer(container.name, lease))
     _remove_orphans(engine)
     return gone
 
