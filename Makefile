@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-machines bench bench-images test-e2e-kvm check-kvm-prerequisites image lint format clean
+.PHONY: help setup test test-unit test-bench test-machines bench bench-images test-e2e-kvm check-kvm-prerequisites image lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ test: .host-tests setup lint ## the test suite, real machines included
 
 test-unit: setup ## the tests that need no machine (seconds)
 	$(PYTEST) tests/unit tests/test_architecture.py
+
+test-bench: .host-tests setup ## both backends measured in turn by a real bench (ten minutes in emulation)
+	$(PYTEST) tests/e2e/test_docker_runs.py -m slow
 
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow

@@ -36,6 +36,11 @@ class Home:
         return self.root / "templates"
 
     @property
+    def containers(self) -> Path:
+        """The same for runs in containers; apart, because libvirt knows nothing of them."""
+        return self.root / "containers"
+
+    @property
     def session(self) -> Path:
         """Runtime folder of a libvirt daemon of our own (needed by root only). Kept short: it holds sockets."""
         return self.root / "session"

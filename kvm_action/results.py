@@ -122,6 +122,8 @@ class PlanInfo:
     name: str
     digest: str
     path: str = ""
+    script_digest: str = ""
+    """sha256 of the script and the files it came with; empty when the run ended before they were copied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +199,14 @@ class Idempotence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotTestable:
+    """Something that a machine of this kind cannot do, and why: nothing was learnt of it."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SnapshotInfo:
     """A snapshot that was taken. Times in UTC, sizes in bytes."""
 
@@ -262,6 +272,7 @@ class RunResult:
     idempotence: Idempotence | None = None
     snapshots: tuple[SnapshotInfo, ...] = ()
     measures: Measures = field(default_factory=Measures)
+    not_testable: tuple[NotTestable, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     script_tail: tuple[str, ...] = ()
     """The last lines that the script printed, terminal escapes removed."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from kvm_action import seed, ssh
+from kvm_action import results, seed, ssh
 from kvm_action.backends import evidence, first_boot, trouble
 from kvm_action.backends.boot_watch import EVIDENCE_LINES
 from kvm_action.backends.keeping import keep_machine, record_of
@@ -149,6 +149,10 @@ class VirtualMachine(Parts):
         if not self.has("domain") or not isinstance(error, GuestConnectionError):
             return error
         return trouble.explain(self.domain, self.watch, error, was_up=bool(self.boot_id))
+
+    def excuse(self, result: results.CheckResult) -> results.CheckResult:
+        """A virtual machine can do all that a server can."""
+        return result
 
     def collect_evidence(self, into: Path, *, quickly: bool) -> str:
         """Screen, QEMU's words, and, if there is time, logs from inside the guest."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "vm": "Machines that were kept: list, log in, look at, end.",
     "snapshot": "Snapshots of a kept machine: list, create, revert, delete.",
     "template": "Machines frozen after their boot: list, build, remove.",
+    "bench": "Run a plan on both backends, several times, and compare them.",
     "reap": "Remove what dead runs left behind.",
 }
 

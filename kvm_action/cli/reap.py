@@ -1,5 +1,6 @@
 """`kvm-e2e reap`: remove what dead runs left behind, by hand."""
 
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -17,13 +18,13 @@ from kvm_action.units import format_size
 def command(kept_too: bool) -> None:
     """Remove machines and files of runs that are dead. Every run does this at its start."""
     runs = Home.from_environ().runs
+    containers = _reap_containers(kept_too)
     daemons = {default_uri(), *(lease.uri for lease in kept_leases(runs) if lease.uri)}
     gone = [_reap_at(uri, runs, kept_too=kept_too) for uri in sorted(daemons)]
     for each in gone:
         _tell(each, runs)
-    click.echo(
-        f"{format_size(sum(each.bytes for each in gone))} freed" if any(gone) else "nothing was left behind"
-    )
+    freed = f"{format_size(sum(each.bytes for each in gone))} freed"
+    click.echo(freed if any(gone) or containers else "nothing was left behind")
 
 
 def _reap_at(uri: str, runs: Path, *, kept_too: bool) -> Reaped:
@@ -40,3 +41,14 @@ def _tell(gone: Reaped, runs: Path) -> None:
         click.echo(f"destroyed {name}")
     for name in gone.folders:
         click.echo(f"removed {runs / name}")
+
+
+def _reap_containers(kept_too: bool) -> tuple[str, ...]:
+    try:
+        names: tuple[str, ...] = import_module("kvm_action.cli.container").reap_here(kept_too=kept_too)
+    except HostError as error:
+        click.echo(f"containers were not looked at: {error.message}", err=True)
+        return ()
+    for name in names:
+        click.echo(f"destroyed {name}")
+    return names

@@ -82,13 +82,13 @@ def snapshots(path: Path) -> dict[str, int]:
     return {entry["name"]: int(entry["vm-state-size"]) for entry in json.loads(done.stdout).get("snapshots", ())}
 
 
-def convert(source: Path, source_format: str, target: Path) -> None:
-    """Write ``source`` as an uncompressed qcow2 file without holes' contents. Raises ImageError, HostError."""
-    done = _qemu_img("convert", "-f", source_format, "-O", "qcow2", source, target, timeout=LONG)
+def convert(source: Path, source_format: str, target: Path, target_format: str = "qcow2") -> None:
+    """Write ``source`` as an uncompressed file without holes' contents. Raises ImageError, HostError."""
+    done = _qemu_img("convert", "-f", source_format, "-O", target_format, source, target, timeout=LONG)
     if not done.ok:
         if full := out_of_space(done.stderr, target.parent):
             raise full
-        raise ImageError(f"{source} could not be converted to qcow2: {done.last_words}", hint=_REPLACE)
+        raise ImageError(f"{source} could not be converted to {target_format}: {done.last_words}", hint=_REPLACE)
 
 
 def flatten(overlay: Path, target: Path) -> None:

@@ -33,6 +33,7 @@ class RunContext:
     idempotence: Idempotence | None = None
     script_seconds: float | None = None
     script_tail: tuple[str, ...] = ()
+    script_digest: str = ""
     failure: Failure | None = None
     exit_code: int = 0
 

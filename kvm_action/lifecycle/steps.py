@@ -12,6 +12,7 @@ from kvm_action.guest import Skipped, Tree
 from kvm_action.lifecycle.context import RunContext
 from kvm_action.lifecycle.files import write_snapshots
 from kvm_action.lifecycle.idempotence import idempotence
+from kvm_action.lifecycle.provenance import note_packages, script_digest
 from kvm_action.lifecycle.provision import provision
 from kvm_action.results import CheckOutcome, CheckResult, StepName
 from kvm_action.units import format_size
@@ -65,6 +66,7 @@ def ssh(context: RunContext) -> str:
 
 def copy(context: RunContext) -> str:
     """The plan's files go in."""
+    context.script_digest = script_digest(context.loaded)
     files = context.loaded.plan.files
     if not files:
         raise Skipped("the plan has no files")
@@ -78,13 +80,16 @@ def copy(context: RunContext) -> str:
 def validate(context: RunContext) -> str:
     """All checks, even when one fails; then the plan's artifacts come out, whatever the checks say."""
     plan = context.loaded.plan
+    note_packages(context)
+
+    results: list[CheckResult] = []
 
     def on_result(result: CheckResult) -> None:
-        context.sink(CheckFinished(result=result))
+        results.append(context.machine.excuse(result))
+        context.sink(CheckFinished(result=results[-1]))
 
-    context.checks = tuple(
-        run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
-    )
+    run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
+    context.checks = tuple(results)
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
     if bad:
@@ -150,4 +155,6 @@ def evidence(context: RunContext) -> str:
     if context.loaded.plan.artifacts and context.guest_is_open and failure.step is not StepName.VALIDATE:
         fetch_artifacts(context)
     quickly = failure.failure_class is FailureClass.INTERRUPTED
+    if context.guest_is_open and failure.step is StepName.PROVISION and not quickly:
+        note_packages(context)
     return context.machine.collect_evidence(context.out, quickly=quickly)

@@ -218,7 +218,12 @@ class Story:
         )
         return RunResult(
             id=self._id,
-            plan=PlanInfo(name=plan.name, digest=self._loaded.digest, path=str(self._loaded.path)),
+            plan=PlanInfo(
+                name=plan.name,
+                digest=self._loaded.digest,
+                path=str(self._loaded.path),
+                script_digest=context.script_digest,
+            ),
             outcome=outcome_of(context.failure),
             backend=self._backend.name,
             started_at=self._started,
@@ -240,6 +245,7 @@ class Story:
             idempotence=context.idempotence,
             snapshots=tuple(context.snapshots),
             measures=measures,
+            not_testable=facts.not_testable,
             artifacts=artifacts_in(self._out),
             script_tail=context.script_tail,
             exit_code=context.exit_code,

@@ -11,7 +11,8 @@ from kvm_action.accel import KvmFacts, look_at_kvm
 from kvm_action.accel.guest import find_qemu
 from kvm_action.cli.doctor import daemons, machine, software
 from kvm_action.cli.doctor.circumstances import Circumstances
-from kvm_action.doctor import Finding, Level, Probe, leftovers, tools
+from kvm_action.containers.where import socket_of
+from kvm_action.doctor import Finding, Level, Probe, docker, leftovers, tools
 from kvm_action.plan.model import Accel
 from kvm_action.runs import leftovers as left_folders
 
@@ -49,6 +50,7 @@ class Examination:
         for each in software.programs(is_root=at.is_root):
             yield Probe(subject=each.names[0], look=partial(tools.programs, [each]))
         yield Probe(subject="user network", look=lambda: [tools.user_network(find_qemu())])
+        yield Probe(subject="Docker", look=lambda: [docker.daemon(socket_of())])
         yield Probe(subject="Python", look=tools.python_packages)
         yield from daemons.probes(at)
         yield Probe(subject="groups", look=partial(software.memberships, at))

@@ -1,0 +1,1 @@
+"""Measuring: what a run costs, how sure that figure is, and how two series differ."""
