@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks.reading import Reading
-from benchmarks.rows import cold_boot, copy_tree, hello, help_time, image_build
+from benchmarks.rows import cold_boot, copy_tree, hello, help_time, image_build, warm_hello, warm_start
 from benchmarks.workshop import Workshop
 
 Row = Callable[[Workshop], list[Reading]]
@@ -16,6 +16,8 @@ ROWS: Final[dict[str, Row]] = {
     "help": help_time.measure,
     "copy": copy_tree.measure,
     "hello": hello.measure,
+    "warm-start": warm_start.measure,
+    "warm-hello": warm_hello.measure,
     "cold-boot": cold_boot.measure,
 }
 
