@@ -49,11 +49,14 @@ def wake(parts: Parts, template: Template) -> str:
     parts.watch.log.wake()
     load(domain, template)
     parts.watch.reached("agent")
+    # The guest finds its card while it is being renewed, but nobody talks to it before it is another machine.
+    card = replace(parts.spec(), network=parts.plan.machine.network)
+    domain.plug_in(network_card_xml(card, link="down"))
     password = parts.plan.user.password
     owner = Owner(parts.plan.user.name, password.get_secret_value() if password else "")
     proof = renew(domain, template, parts.identity, owner)
     parts.watch.reached("identity")
-    domain.plug_in(network_card_xml(replace(parts.spec(), network=parts.plan.machine.network)))
+    domain.change(network_card_xml(card, link="up"))
     parts.address  # noqa: B018 - with user-mode networking its port is forwarded while the guest finds the card
     told = replace(parts.start.info, clock_difference=proof.clock_difference)
     parts.start = replace(parts.start, info=told)

@@ -185,6 +185,13 @@ class Domain:
         except libvirt.libvirtError as error:
             raise HostError(f"a device cannot be plugged into {self.name}: {first_sentence(error)}") from error
 
+    def change(self, xml: str) -> None:
+        """Change a device of the running machine. Raises HostError when libvirt refuses it."""
+        try:
+            self._raw.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"a device of {self.name} cannot be changed: {first_sentence(error)}") from error
+
     def qmp(
         self, execute: str, arguments: Mapping[str, object] | None = None, files: Sequence[int] = ()
     ) -> object:

@@ -63,9 +63,9 @@ def domain_xml(spec: DomainSpec) -> str:
     )
 
 
-def network_card_xml(spec: DomainSpec) -> str:
-    """The network card alone, to be plugged in."""
-    return render("network_card.xml.j2", spec=spec, nic=NIC)
+def network_card_xml(spec: DomainSpec, *, link: str) -> str:
+    """The network card alone, to be plugged in; ``link``: is its cable ``up`` or ``down``?"""
+    return render("network_card.xml.j2", spec=spec, nic=NIC, link=link)
 
 
 def random_mac() -> str:
