@@ -31,6 +31,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def probes(self) -> Path:
+        """What was found out about this host."""
+        return self.root / "probes"
+
+    @property
     def session(self) -> Path:
         """Runtime folder of a libvirt daemon of our own (needed by root only). Kept short: it holds sockets."""
         return self.root / "session"

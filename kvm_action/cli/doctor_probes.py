@@ -31,6 +31,7 @@ from kvm_action.doctor import (
     libvirt,
     memory,
     network,
+    snapshots,
     speed,
     system,
     tools,
@@ -41,11 +42,12 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import Connection, default_uri, open_connection, start_event_loop
 from kvm_action.hypervisor.owned import owned_domains
 from kvm_action.hypervisor.probe import measure_calls, network_facts
+from kvm_action.hypervisor.snapshot_probe import ability
 from kvm_action.images.store import Store
 from kvm_action.images.tools import MMDEBSTRAP, NEWUIDMAP, QEMU_IMG, SETPRIV
 from kvm_action.images.tools import Tool as ImageTool
 from kvm_action.paths import Home
-from kvm_action.plan.model import Accel
+from kvm_action.plan.model import Accel, Firmware
 from kvm_action.procfs import Host
 from kvm_action.runs import leftovers as left_folders
 from kvm_action.wait import Deadline
@@ -98,6 +100,7 @@ class Examination:
             Probe(subject="user network", look=lambda: [tools.user_network(find_qemu())]),
             Probe(subject="Python", look=tools.python_packages),
             *self.libvirt_probes(),
+            Probe(subject="snapshots", look=self.look_at_snapshots, patience=LIBVIRT_PATIENCE),
             Probe(subject="groups", look=self.look_at_groups),
             Probe(subject="system", look=self.look_at_system),
             Probe(subject="base images", look=self.look_at_images),
@@ -242,6 +245,18 @@ class Examination:
         if connection.is_system:
             seen = look_at_network(connection, is_root=self.is_root)
             found += seen if needed else [network.not_needed(each) for each in seen]
+        return found
+
+    def look_at_snapshots(self) -> list[Finding]:
+        """Going back to one, tried on a tiny machine once for each version of libvirt and QEMU."""
+        found = []
+        try:
+            with open_connection() as connection:
+                for firmware in Firmware:
+                    able = ability(connection, self.home.probes, firmware)
+                    found.append(snapshots.going_back(firmware, able.way, able.reason))
+        except HostError as error:
+            found.append(snapshots.not_looked_at(error.message))
         return found
 
 
