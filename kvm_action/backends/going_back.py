@@ -62,7 +62,7 @@ def go_back(machine: Opened, name: str) -> WentBack:
 
 def _revert(machine: Opened, name: str, way: Way) -> None:
     try:
-        snapshots.revert(machine.domain, name, way)
+        snapshots.revert(machine.domain, name, way, machine.snapshots.files)
     except HostError as error:
         if machine.domain.is_running:
             raise HostError(error.message, "the machine runs on as it was") from error

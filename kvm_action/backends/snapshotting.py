@@ -35,6 +35,11 @@ class Snapshots:
     folder: Path
     firmware: str
 
+    @property
+    def files(self) -> Path:
+        """Where external snapshots have their files."""
+        return self.folder / "snapshots"
+
     def ability(self) -> Ability:
         """Can it go back, and how? Raises HostError when that cannot be found out."""
         probes = self.folder.parent.parent / "probes"
@@ -60,9 +65,10 @@ class Snapshots:
         way = self.require_ability()
         require_new_name(name, [each.name for each in self.listed()])
         created, began = datetime.now(UTC), time.monotonic()
-        snapshots.take(self.domain, name, description)
+        snapshots.take(self.domain, name, description, way, self.files)
         seconds = round(time.monotonic() - began, 3)
-        taken, memory = self._find(name), self._bytes_on_disk(name)
+        taken = self._find(name)
+        memory = self._bytes_on_disk(taken)
         info = SnapshotInfo(
             name=name,
             parent=taken.parent,
@@ -74,7 +80,9 @@ class Snapshots:
             seconds=seconds,
             bytes=memory,
             verified=taken.memory and memory > 0,
-            detail=f"found again with {format_size(memory)} of memory; the way back, by {way}, works on this host",
+            detail=f"found again with {format_size(memory)} of memory; the way back, by {way}, works on this host"
+            if memory
+            else "libvirt took it, but its memory is not on the disk",
         )
         self.record({**self.records(), name: info})
         return info
@@ -113,11 +121,10 @@ class Snapshots:
                 return each
         raise HostError(f"libvirt took the snapshot “{name}”, and does not know it", "see libvirt's log")
 
-    def _bytes_on_disk(self, name: str) -> int:
-        found = qemu_img.snapshots(self.folder / "overlay.qcow2")
-        if name not in found:
-            raise HostError(f"libvirt took the snapshot “{name}”, but the disk does not have it")
-        return found[name]
+    def _bytes_on_disk(self, taken: Snapshot) -> int:
+        if taken.memory_file:
+            return taken.memory_file.stat().st_size if taken.memory_file.exists() else 0
+        return qemu_img.snapshots(self.domain.disk()).get(taken.name, 0)
 
 
 def read_records(folder: Path) -> dict[str, SnapshotInfo]:

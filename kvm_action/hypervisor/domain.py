@@ -48,6 +48,15 @@ class Domain:
         return self._raw
 
     @property
+    def connection(self) -> Connection:
+        """The connection to the libvirt that has it."""
+        return self._connection
+
+    def look_up_again(self) -> None:
+        """It was ended and came back under its name."""
+        self._raw = self._connection.raw.lookupByName(self.name)
+
+    @property
     def is_running(self) -> bool:
         """Does libvirt say that it runs, at this moment?"""
         with suppress(libvirt.libvirtError):
@@ -57,6 +66,14 @@ class Domain:
     def resume(self) -> None:
         """Let the processors run."""
         self._raw.resume()
+
+    def disk(self) -> Path:
+        """The file that its first writable disk is now: a new layer after an external snapshot."""
+        for disk in ElementTree.fromstring(self.xml()).iterfind("devices/disk"):  # noqa: S314 - libvirt's own XML
+            source = disk.find("source")
+            if disk.find("readonly") is None and source is not None:
+                return Path(source.get("file", ""))
+        raise HostError(f"{self.name} has no disk that can be written")
 
     def xml(self) -> str:
         """The domain's live XML."""

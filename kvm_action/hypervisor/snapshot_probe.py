@@ -1,4 +1,4 @@
-"""Can machines of this host go back to a snapshot, and how? Found out on a tiny machine that never runs.
+"""Can machines of this host go back to a snapshot, and how? Found out on a tiny machine with an empty disk.
 
 That a snapshot can be taken says nothing: libvirt 11.3 takes one, fails to go back to it, and loses the machine.
 """
@@ -21,7 +21,9 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection, first_sentence
 from kvm_action.hypervisor.domain import Domain
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
 from kvm_action.hypervisor.snapshots import Way
+from kvm_action.leases import lease_for
 from kvm_action.templating import render
 from kvm_action.whole_file import write_whole
 
@@ -53,7 +55,7 @@ def ability(connection: Connection, folder: Path, firmware: str) -> Ability:
 
 
 def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
-    """Take a snapshot, go back, delete it; by libvirt first, then by QEMU alone.
+    """Take a snapshot, go back, delete it; by libvirt first, then by QEMU alone, then by files.
 
     Raises HostError when not even the tiny machine can be made: that says nothing about snapshots.
     """
@@ -61,7 +63,7 @@ def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
     for way in Way:
         with tiny_machine(connection, folder, firmware) as domain:
             try:
-                _there_and_back(domain, way)
+                _there_and_back(domain, way, domain.disk().parent / "snapshots")
             except HostError as error:
                 reasons.append(error.message)
             else:
@@ -69,9 +71,9 @@ def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
     return Ability(None, "; ".join(dict.fromkeys(reasons)))
 
 
-def _there_and_back(domain: Domain, way: Way) -> None:
-    snapshots.take(domain, NAME, "")
-    snapshots.revert(domain, NAME, way, paused=True)
+def _there_and_back(domain: Domain, way: Way, files: Path) -> None:
+    snapshots.take(domain, NAME, "", way, files)
+    snapshots.revert(domain, NAME, way, files)
     if [each.name for each in snapshots.listed(domain)] != [NAME]:
         raise HostError("the snapshot was gone after the machine went back to it")
     snapshots.delete(domain, NAME)
@@ -79,7 +81,7 @@ def _there_and_back(domain: Domain, way: Way) -> None:
 
 @contextmanager
 def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterator[Domain]:
-    """A machine of 16 MiB with an empty disk that stands still, gone at the end and with our connection."""
+    """A machine of 16 MiB with nothing to boot, gone at the end of the context."""
     folder.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="tiny-", dir=folder))
     place.chmod(0o711)  # QEMU may be another user
@@ -89,7 +91,16 @@ def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterato
         made = proc.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], timeout=timedelta(seconds=20))
         if not made.ok:
             raise HostError(f"no disk for a look at snapshots: {made.last_words}")
-        xml = render("tiny.xml.j2", name=name, disk=disk, firmware=firmware, nvram=place / "nvram.fd")
+        lease = lease_for(name, place, connection.uri).to_json()  # a restored machine outlives our connection
+        xml = render(
+            "tiny.xml.j2",
+            name=name,
+            lease=lease,
+            lease_namespace=LEASE_NAMESPACE,
+            disk=disk,
+            firmware=firmware,
+            nvram=place / "nvram.fd",
+        )
         yield Domain(_start(connection, xml), connection)
     finally:
         _end(connection, name)
@@ -98,8 +109,7 @@ def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterato
 
 def _start(connection: Connection, xml: str) -> libvirt.virDomain:
     try:
-        flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
-        return connection.raw.createXML(xml, flags)
+        return connection.raw.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
     except libvirt.libvirtError as error:
         raise HostError(f"no machine for a look at snapshots: {first_sentence(error)}") from error
 
