@@ -4,6 +4,7 @@ was written after the snapshot is gone.
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,10 +12,10 @@ from typing import Final
 from kvm_action.backends import evidence
 from kvm_action.backends.guest_shell import root_shell
 from kvm_action.backends.kept import Opened, reach
-from kvm_action.backends.snapshotting import require_known_name
+from kvm_action.backends.snapshotting import Snapshots, require_known_name
 from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
-from kvm_action.hypervisor.snapshots import Way
+from kvm_action.hypervisor.snapshots import Snapshot, Way
 from kvm_action.reach import Address, speaks_ssh
 from kvm_action.wait import Deadline, until
 
@@ -38,8 +39,9 @@ def go_back(machine: Opened, name: str) -> WentBack:
     Raises PlanError for a name that there is not; HostError where machines of this host cannot go back (nothing
     was done then), or when the machine went back and is not well.
     """
-    require_known_name(name, [each.name for each in machine.snapshots.listed()])
-    way = machine.snapshots.require_ability()
+    found = machine.snapshots.listed()
+    require_known_name(name, [each.name for each in found])
+    way = way_to(next(each for each in found if each.name == name), found, machine.snapshots)
     mark = f"/var/tmp/.kvm-e2e-{secrets.token_hex(8)}"  # noqa: S108 - in the guest
     marked = root_shell(machine)(f"touch {mark} && sync {mark} && echo made") == b"made\n"
     began = time.monotonic()
@@ -58,6 +60,20 @@ def go_back(machine: Opened, name: str) -> WentBack:
             {**records, name: replace(records[name], verified=True, detail="went back to it")}
         )
     return WentBack(round(seconds, 3), clock, tuple(proofs))
+
+
+def way_to(wanted: Snapshot, others: Sequence[Snapshot], of_machine: Snapshots) -> Way:
+    """How to go back to this one. Raises HostError where there is no way, or where it would ruin another."""
+    if not wanted.memory:
+        raise HostError(f"“{wanted.name}” has no memory in it, so that no running machine can go back to it")
+    if wanted.memory_file:
+        return Way.RESTORE
+    if standing := [each.name for each in others if each.memory_file]:
+        raise HostError(
+            f"going back to “{wanted.name}” changes the disk that external snapshots stand on: {', '.join(standing)}",
+            "delete those first",
+        )
+    return of_machine.require_ability()
 
 
 def _revert(machine: Opened, name: str, way: Way) -> None:

@@ -229,6 +229,25 @@ def test_where_libvirt_fails_to_go_back_qemu_does_and_ssh_stands_in_for_the_agen
     machine("snapshot", "revert", machine.run, "provisioned")
 
 
+def test_where_no_internal_snapshots_can_be_taken_files_of_their_own_do(machine: Machine) -> None:
+    with probed(machine, "restore"):
+        machine("snapshot", "create", machine.run, "one")
+        machine.ssh("echo between > between; sync")
+        machine("snapshot", "create", machine.run, "two")
+    for name, there in (("one", "gone"), ("two", "between"), ("one", "gone")):
+        assert "a file written just before is gone" in machine("snapshot", "revert", machine.run, name).stdout
+        assert machine.ssh("cat between 2>/dev/null || echo gone") == there
+        assert machine.virsh("snapshot-current", machine.domain, "--name").strip() == name
+    assert machine.snapshots()["two"]["parent"] == "one"
+    ended = machine("snapshot", "revert", machine.run, "provisioned", status=3)
+    assert "external snapshots stand on: one, two" in ended.stderr
+    for name in ("one", "two"):
+        machine("snapshot", "delete", machine.run, name)
+    assert not list((machine.folder / "snapshots").glob("*.memory"))
+    machine("snapshot", "revert", machine.run, "provisioned")
+    assert machine.ssh("cat /etc/kept-mark") == "provisioned"
+
+
 def test_two_commands_do_not_change_a_machine_at_once(machine: Machine) -> None:
     with FileLock(machine.folder / LOCK):
         ended = machine("snapshot", "revert", machine.run, "provisioned", status=3)
