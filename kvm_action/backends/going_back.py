@@ -69,8 +69,9 @@ def way_to(wanted: Snapshot, others: Sequence[Snapshot], of_machine: Snapshots) 
     if wanted.memory_file:
         return Way.RESTORE
     if standing := [each.name for each in others if each.memory_file]:
+        names = ", ".join(standing)
         raise HostError(
-            f"going back to “{wanted.name}” changes the disk that external snapshots stand on: {', '.join(standing)}",
+            f"going back to “{wanted.name}” changes the disk that external snapshots stand on: {names}",
             "delete those first",
         )
     return of_machine.require_ability()
