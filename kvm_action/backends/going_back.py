@@ -47,6 +47,7 @@ def go_back(machine: Opened, name: str) -> WentBack:
     began = time.monotonic()
     _revert(machine, name, way)
     seconds = time.monotonic() - began
+    machine.domain.keep(machine.kept.lease.to_json())
     address = reach(machine)
     answers = _require_answer(machine, address)
     clock = _set_clock(machine)

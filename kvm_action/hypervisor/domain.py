@@ -191,9 +191,12 @@ class Domain:
         return tuple(spoken[-20:])
 
     def keep(self, lease: str) -> None:
-        """Let the domain outlive the context it was launched in, under another lease."""
+        """Let the domain outlive the context it was launched in, under another lease. Raises HostError."""
         element = f"<lease>{escape(lease)}</lease>"
-        self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        try:
+            self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"{self.name} cannot be given a lease: {first_sentence(error)}") from error
         self.kept = True
 
     def destroy(self) -> None:
@@ -206,10 +209,12 @@ class Domain:
         self._connection.forget_log(self.name)
 
     def monitor(self, command: str) -> str:
-        """QEMU's answer to a command of its human monitor."""
-        return str(
-            libvirt_qemu.qemuMonitorCommand(self._raw, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
-        )
+        """QEMU's answer to a command of its human monitor. Raises HostError when there is none."""
+        human = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
+        try:
+            return str(libvirt_qemu.qemuMonitorCommand(self._raw, command, human))
+        except libvirt.libvirtError as error:
+            raise HostError(f"the monitor of {self.name} does not answer: {first_sentence(error)}") from error
 
 
 @contextmanager

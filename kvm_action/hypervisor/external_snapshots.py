@@ -105,6 +105,7 @@ def _on_fresh_layers(domain: Domain, memory: Path, folder: Path) -> str:
     tree = ElementTree.fromstring(  # noqa: S314 - libvirt's own XML
         domain.connection.raw.saveImageGetXMLDesc(str(memory), libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
     )
+    _keep_metadata(tree, domain.xml())
     for disk in tree.iterfind("devices/disk"):
         source = disk.find("source")
         if disk.find("readonly") is None and source is not None:
@@ -112,6 +113,13 @@ def _on_fresh_layers(domain: Domain, memory: Path, folder: Path) -> str:
             _make_layer(Path(source.get("file", "")), layer)
             wrap_disk(disk, layer)
     return ElementTree.tostring(tree, "unicode")
+
+
+def _keep_metadata(tree: Xml, now: str) -> None:
+    """The lease of the present, not of the snapshot's time."""
+    present, old = ElementTree.fromstring(now).find("metadata"), tree.find("metadata")  # noqa: S314
+    if present is not None and old is not None:
+        old[:] = list(present)
 
 
 def _make_layer(base: Path, layer: Path) -> None:
