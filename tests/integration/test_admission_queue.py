@@ -15,6 +15,7 @@ import pytest
 
 from kvm_action.admission import Host, Need, admitted
 from kvm_action.admission.tickets import living, shared_folder
+from kvm_action.errors import HostError
 
 pytestmark = pytest.mark.integration
 
@@ -69,12 +70,14 @@ def leave(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Iterator[Runs]:
-    runs = Runs(shared_folder(tmp_path / "own", [tmp_path / "queue"]))
-    yield runs
-    for process in runs.processes:
-        process.kill()
-        process.communicate()
+def runs() -> Iterator[Runs]:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        Path(name).chmod(0o711)
+        runs = Runs(shared_folder(Path(name) / "own", [Path(name) / "queue"]))
+        yield runs
+        for process in runs.processes:
+            process.kill()
+            process.communicate()
 
 
 def test_who_comes_first_is_served_first_and_the_others_are_told_how_many_are_before_them(runs: Runs) -> None:
@@ -135,11 +138,8 @@ def test_a_stopped_process_keeps_its_place(runs: Runs) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
-def test_two_users_share_one_queue_and_neither_can_remove_the_others_ticket(runs: Runs, tmp_path: Path) -> None:
+def test_two_users_share_one_queue_and_neither_can_remove_the_others_ticket(runs: Runs) -> None:
     other = pwd.getpwnam("nobody").pw_uid
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
-            folder.chmod(0o711)
     reachable = subprocess.run(["test", "-r", REPOSITORY, "-a", "-x", sys.executable], user=other, check=False)
     if reachable.returncode:
         pytest.skip("another user cannot run this checkout")
@@ -169,6 +169,15 @@ def test_rubbish_in_the_folder_neither_stops_nor_holds_anybody(runs: Runs) -> No
         assert admission.queued_seconds < 5
     assert time.monotonic() - began < 5
     assert Path("/etc/passwd").exists()
+
+
+def test_a_queue_that_cannot_be_used_is_told_with_the_way_around_it(tmp_path: Path) -> None:
+    with (
+        pytest.raises(HostError, match="the queue of this host") as raised,
+        admitted(tmp_path / "gone", "r", NEED, measure=lambda: HOST, tell=print),
+    ):
+        pass
+    assert "KVM_E2E_ADMISSION=off" in raised.value.hint
 
 
 def test_without_a_shared_folder_there_is_still_a_queue_of_ones_own(tmp_path: Path) -> None:
