@@ -26,6 +26,8 @@ class Lease:
     boot_id: str
     repository: str = ""
     job: str = ""
+    template: str = ""
+    """The key of the template that the machine stands on, which must stay as long as the machine does."""
     uri: str = ""
     """The libvirt daemon that has the machine; empty in a lease of an older version."""
     kept_until: datetime | None = None

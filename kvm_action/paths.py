@@ -36,6 +36,11 @@ class Home:
         return self.root / "probes"
 
     @property
+    def templates(self) -> Path:
+        """Machines frozen after their boot, that runs start from."""
+        return self.root / "templates"
+
+    @property
     def session(self) -> Path:
         """Runtime folder of a libvirt daemon of our own (needed by root only). Kept short: it holds sockets."""
         return self.root / "session"

@@ -102,6 +102,10 @@ class CheckResult:
 class Milestones:
     """Seconds from the domain's start to each moment of its boot; None where it was not seen."""
 
+    agent: float | None = None
+    """The guest agent of a machine that was started from a template answers."""
+    identity: float | None = None
+    """That machine has become another one, and has proved it."""
     firmware: float | None = None
     kernel: float | None = None
     userspace: float | None = None
@@ -126,6 +130,10 @@ class StartInfo:
 
     mode: str
     reason: str = ""
+    template: str = ""
+    """The key of the template that it was started from, empty for a boot."""
+    clock_difference: float | None = None
+    """Guest minus host in seconds, as it was proved after a start from a template."""
 
 
 @dataclass(frozen=True, kw_only=True)

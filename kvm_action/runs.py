@@ -138,6 +138,17 @@ def _is_young(folder: Path) -> bool:
     return True
 
 
+def templates_in_use(runs: Path) -> frozenset[str]:
+    """The keys of the templates that living (or kept) machines stand on."""
+    used = set()
+    for file in runs.glob(f"*/{FILE_NAME}"):
+        with suppress(OSError, ValueError):
+            lease = Lease.from_json(file.read_text())
+            if lease.template and lease.is_alive:
+                used.add(lease.template)
+    return frozenset(used)
+
+
 def size_of(folder: Path) -> int:
     """Bytes that the files below ``folder`` occupy on disk."""
     total = 0

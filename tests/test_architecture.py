@@ -21,6 +21,7 @@ FLOORS: Final = {
     "output": 1, "boot": 1, "leases": 1, "reach": 1, "interruption": 1, "host": 1, "archive": 1, "procfs": 1,
     "admission": 2,
     "runs": 2, "doctor": 2, "accel": 2, "images": 2, "seed": 2, "ssh": 2, "hypervisor": 2, "guest_state": 2,
+    "renewal": 2, "frozen": 2,
     "backends": 3, "checks": 3,
     "lifecycle": 4,
     "report": 5,

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from kvm_action import lifecycle, result_file
-from kvm_action.backends.kvm import KvmBackend, Settings
+from kvm_action.backends.kvm import KvmBackend
+from kvm_action.backends.settings import Settings
 from kvm_action.cli.options import DURATION
 from kvm_action.cli.terminal import terminal_sink
 from kvm_action.errors import HostError, PlanError
@@ -57,9 +58,9 @@ def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[s
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder  [default: kvm-e2e-results/RUN]")
 @click.option("--keep", type=choice(Keep), help="Leave the machine running afterwards; overrides the plan's keep.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as machine.memory=8GiB."
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, such as machine.memory=8GiB."
 )
-@click.option("--timeout", type=DURATION, help="Limit of all steps together, as 30m.")
+@click.option("--timeout", type=DURATION, help="Limit of all steps together, such as 30m.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print result.json to standard output; progress goes to stderr."
 )
@@ -107,10 +108,6 @@ def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
 def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink: Sink) -> KvmBackend:
     if options.backend is not BackendName.KVM:
         raise PlanError("the docker backend is not part of this version", "leave out --backend docker")
-    if options.start not in (StartMode.AUTO, StartMode.BOOT):
-        raise PlanError(
-            f"--start {options.start} is not part of this version", "use --start boot, or leave it out"
-        )
     home = Home.from_environ()
     settings = Settings(
         run=run_id,
@@ -119,6 +116,8 @@ def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink:
         keep=options.keep or loaded.plan.keep,
         store=Store(home.images),
         runs=home.runs,
+        templates=home.templates,
+        start=options.start,
         out=out,
     )
     return KvmBackend(loaded.plan, settings, sink)

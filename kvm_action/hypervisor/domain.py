@@ -1,8 +1,9 @@
 """A running domain: started transient and tied to our connection, watched by events, ended for certain."""
 
 import io
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -189,6 +190,37 @@ class Domain:
             if not re.match(r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-", line)
         ]
         return tuple(spoken[-20:])
+
+    def suspend(self) -> None:
+        """Stop the processors."""
+        self._raw.suspend()
+
+    def plug_in(self, xml: str) -> None:
+        """Add a device to the running machine. Raises HostError when libvirt refuses it."""
+        try:
+            self._raw.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"a device cannot be plugged into {self.name}: {first_sentence(error)}") from error
+
+    def qmp(
+        self, execute: str, arguments: Mapping[str, object] | None = None, files: Sequence[int] = ()
+    ) -> object:
+        """A command to QEMU's monitor (QMP), with file descriptors handed along; returns what it returns.
+
+        Raises HostError with QEMU's own words.
+        """
+        command = json.dumps({"execute": execute} | ({"arguments": arguments} if arguments else {}))
+        try:
+            if files:
+                text, _ = libvirt_qemu.qemuMonitorCommandWithFiles(self._raw, command, list(files), 0)
+            else:
+                text = libvirt_qemu.qemuMonitorCommand(self._raw, command, 0)
+        except libvirt.libvirtError as error:
+            raise HostError(f"QEMU does not answer to {execute}: {first_sentence(error)}") from error
+        answer = json.loads(text)
+        if "error" in answer:
+            raise HostError(f"QEMU refuses {execute}: {answer['error'].get('desc', text)}")
+        return answer.get("return")
 
     def keep(self, lease: str) -> None:
         """Let the domain outlive the context it was launched in, under another lease. Raises HostError."""

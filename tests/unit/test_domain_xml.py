@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, DomainSpec, domain_xml, random_mac
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, BackingFile, DomainSpec, domain_xml, random_mac
 
 SPEC = DomainSpec(
     name="kvm-e2e-1",
@@ -18,8 +18,7 @@ SPEC = DomainSpec(
     cpu="host-passthrough",
     accel="kvm",
     firmware="bios",
-    base=Path("/images/a & b.qcow2"),
-    base_format="qcow2",
+    backing=(BackingFile(Path("/images/a & b.qcow2"), "qcow2"),),
     overlay=Path("/var/it's & that/overlay.qcow2"),
     seed=Path("/s.iso"),
     network="user",
@@ -45,7 +44,7 @@ def test_the_overlay_may_be_lost_but_never_the_guests_ignorance_of_a_full_disk()
 @pytest.mark.parametrize("is_system", [True, False])
 def test_the_system_daemon_never_takes_the_base_image_from_its_owner(is_system: bool) -> None:
     below = tree(replace(SPEC, is_system=is_system)).find("devices/disk/backingStore")
-    assert below.find("source").get("file") == str(SPEC.base)
+    assert below.find("source").get("file") == str(SPEC.backing[0].path)
     assert below.find("format").get("type") == "qcow2"
     assert (below.find("source/seclabel[@relabel='no']") is not None) is is_system
 
