@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from kvm_action.guest import SshAccess
+from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
-from kvm_action.hypervisor.snapshots import pass_on_lease
 from kvm_action.images.model import Image
 from kvm_action.plan.model import Plan
 from kvm_action.runs import RunFolder
@@ -58,7 +58,7 @@ def keep_machine(folder: RunFolder, domain: Domain, record: KeptRecord, access: 
     lease = replace(folder.lease, kept_until=until)
     write_record(folder.path, record)
     domain.keep(lease.to_json())
-    pass_on_lease(domain, lease.to_json())
+    refit(domain, lease.to_json())
     folder.renew(lease)
     folder.keep = True
     reach = f"ssh -F {access.config} {access.host}" if access else f"kvm-e2e vm console {record.run}"

@@ -13,6 +13,7 @@ from kvm_action.errors import HostError, PlanError
 from kvm_action.guest import Skipped
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection
+from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.snapshot_probe import Ability, ability
 from kvm_action.hypervisor.snapshots import Snapshot, Way
@@ -43,12 +44,7 @@ class Snapshots:
     def ability(self) -> Ability:
         """Can it go back, and how? Raises HostError when that cannot be found out."""
         probes = self.folder.parent.parent / "probes"
-        able = ability(self.connection, probes, self.firmware)
-        if able.way is Way.LIBVIRT and "-incoming" in self.domain.xml():
-            return Ability(
-                Way.QEMU, "libvirt would start the QEMU of a cloned machine anew, which waits for its memory"
-            )
-        return able
+        return ability(self.connection, probes, self.firmware)
 
     def require_ability(self) -> Way:
         """The way back. Raises HostError, with the reason, where there is none."""
@@ -66,6 +62,7 @@ class Snapshots:
         require_new_name(name, [each.name for each in self.listed()])
         created, began = datetime.now(UTC), time.monotonic()
         snapshots.take(self.domain, name, description, way, self.files)
+        refit(self.domain)
         seconds = round(time.monotonic() - began, 3)
         taken = self._find(name)
         memory = self._bytes_on_disk(taken)

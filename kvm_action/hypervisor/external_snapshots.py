@@ -17,6 +17,7 @@ import libvirt
 from kvm_action import proc
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import first_sentence
+from kvm_action.hypervisor.definitions import fit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.templating import render
 
@@ -58,7 +59,7 @@ def revert(domain: Domain, name: str, folder: Path) -> None:
     try:
         _restore(domain, memory, xml)
     except libvirt.libvirtError:
-        _restore(domain, present, None)
+        _restore(domain, present, ElementTree.tostring(_definition(domain, present), "unicode"))
         raise
     finally:
         with suppress(OSError):
@@ -102,9 +103,7 @@ def wrap_disk(disk: Xml, layer: Path) -> None:
 
 def _on_fresh_layers(domain: Domain, memory: Path, folder: Path) -> str:
     """The XML in the file of the memory, its disks replaced by new layers over them."""
-    tree = ElementTree.fromstring(  # noqa: S314 - libvirt's own XML
-        domain.connection.raw.saveImageGetXMLDesc(str(memory), libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
-    )
+    tree = _definition(domain, memory)
     _keep_metadata(tree, domain.xml())
     for disk in tree.iterfind("devices/disk"):
         source = disk.find("source")
@@ -113,6 +112,14 @@ def _on_fresh_layers(domain: Domain, memory: Path, folder: Path) -> str:
             _make_layer(Path(source.get("file", "")), layer)
             wrap_disk(disk, layer)
     return ElementTree.tostring(tree, "unicode")
+
+
+def _definition(domain: Domain, memory: Path) -> Xml:
+    """Of the machine whose memory it is."""
+    flags = libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE
+    tree = ElementTree.fromstring(domain.connection.raw.saveImageGetXMLDesc(str(memory), flags))  # noqa: S314
+    fit(tree, None)
+    return tree
 
 
 def _keep_metadata(tree: Xml, now: str) -> None:
@@ -130,7 +137,7 @@ def _make_layer(base: Path, layer: Path) -> None:
         raise HostError(f"no layer over {base} could be made: {made.last_words}")
 
 
-def _restore(domain: Domain, memory: Path, xml: str | None) -> None:
+def _restore(domain: Domain, memory: Path, xml: str) -> None:
     domain.connection.raw.restoreFlags(str(memory), xml, libvirt.VIR_DOMAIN_SAVE_RUNNING)
     domain.look_up_again()
 

@@ -16,7 +16,6 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor import external_snapshots
 from kvm_action.hypervisor.connection import first_sentence
 from kvm_action.hypervisor.domain import Domain
-from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
 from kvm_action.templating import render
 
 
@@ -105,24 +104,6 @@ def _go_on(domain: Domain) -> None:
     with suppress(libvirt.libvirtError):
         if domain.raw.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
             domain.resume()
-
-
-def pass_on_lease(domain: Domain, lease: str) -> None:
-    """Let the domain have this lease after it went back, whoever lets it go back.
-
-    A snapshot has the domain's metadata of its time in it: the lease of a run that is over since, by which the
-    next run of anybody would end the machine.
-    """
-    flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
-    try:
-        for raw in domain.raw.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL):
-            tree = ElementTree.fromstring(raw.getXMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))  # noqa: S314
-            for element in tree.iterfind(f"domain/metadata/{{{LEASE_NAMESPACE}}}lease"):
-                element.text = lease
-            current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if raw.isCurrent() else 0
-            domain.raw.snapshotCreateXML(ElementTree.tostring(tree, "unicode"), flags | current)
-    except libvirt.libvirtError as error:
-        raise HostError(f"the snapshots of {domain.name} keep an old lease: {first_sentence(error)}") from error
 
 
 def delete(domain: Domain, name: str) -> None:
