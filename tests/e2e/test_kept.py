@@ -141,6 +141,7 @@ def test_going_back_undoes_what_was_done_since_and_sets_the_clock(machine: Machi
     machine.ssh("echo later > later; sync; sudo rm /etc/kept-mark")
     ended = machine("snapshot", "revert", machine.run, "provisioned")
     assert "a file written just before is gone" in ended.stdout
+    assert "its randomness is fresh" in ended.stdout
     assert machine.ssh("cat later /etc/kept-mark 2>&1") == "cat: later: No such file or directory\nprovisioned"
     before = time.time()
     guest = float(machine.ssh("date +%s.%N"))

@@ -84,3 +84,8 @@ def test_only_a_machine_that_may_be_kept_has_a_screen_and_it_is_closed_and_on_lo
     assert screen.find("listen").attrib == {"type": "address", "address": "127.0.0.1"}
     assert screen.get("passwdValidTo") < "1971"
     assert screen.get("passwd") != tree(replace(SPEC, viewable=True)).find("devices/graphics").get("passwd")
+
+
+def test_the_variables_of_uefi_go_with_the_run() -> None:
+    assert tree(replace(SPEC, firmware="uefi")).findtext("os/nvram") == str(SPEC.overlay.parent / "nvram.fd")
+    assert tree(SPEC).find("os/nvram") is None

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -11,6 +12,9 @@ from kvm_action.backends.kept import Kept, choose, kept_machines
 from kvm_action.backends.snapshotting import read_records, require_known_name, require_new_name
 from kvm_action.cli.snapshot import rows, tree_of
 from kvm_action.errors import PlanError
+from kvm_action.hypervisor.definitions import QEMU, fit
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
+from kvm_action.hypervisor.external_snapshots import wrap_disk
 from kvm_action.hypervisor.snapshots import Snapshot, disks_of
 from kvm_action.leases import FILE_NAME, lease_for
 from kvm_action.reach import Address
@@ -136,3 +140,29 @@ def test_openssh_follows_a_machine_whose_port_has_changed(tmp_path: Path) -> Non
     move_access(access.config, Address("127.0.0.1", 50000))
     assert read_address(access.config) == Address("127.0.0.1", 50000)
     assert access.config.read_text() == before.replace("40000", "50000")
+
+
+def test_a_definition_of_the_past_gets_the_present_lease_and_does_not_wait_for_memory() -> None:
+    definition = ElementTree.fromstring(
+        f"<domain xmlns:q='{QEMU}'><metadata><l:lease xmlns:l='{LEASE_NAMESPACE}'>old</l:lease><other/></metadata>"
+        "<q:commandline><q:arg value='-object'/><q:arg value='x'/><q:arg value='-incoming'/><q:arg value='defer'/>"
+        "<q:arg value='-machine'/></q:commandline></domain>"
+    )
+    fit(definition, '{"new": 1}')
+    assert definition.findtext(f"metadata/{{{LEASE_NAMESPACE}}}lease") == '{"new": 1}'
+    left = [argument.get("value") for argument in definition.iterfind(f"{{{QEMU}}}commandline/")]
+    assert left == ["-object", "x", "-machine"]
+    fit(definition, None)
+    assert definition.findtext(f"metadata/{{{LEASE_NAMESPACE}}}lease") == '{"new": 1}'
+
+
+def test_a_disk_that_is_wound_back_gets_a_layer_over_what_it_was_and_the_image_keeps_its_owner() -> None:
+    disk = ElementTree.fromstring(
+        "<disk><source file='/overlay' index='1'/><backingStore type='file'><format type='qcow2'/>"
+        "<source file='/image'><seclabel model='dac' relabel='no'/></source><backingStore/></backingStore></disk>"
+    )
+    wrap_disk(disk, Path("/layer"))
+    assert disk.find("source").attrib == {"file": "/layer"}
+    assert disk.find("backingStore/source").attrib == {"file": "/overlay"}
+    assert disk.find("backingStore/backingStore/source").get("file") == "/image"
+    assert disk.find("backingStore/backingStore/source/seclabel") is not None
