@@ -15,6 +15,6 @@ def going_back(firmware: str, way: str | None, reason: str) -> Finding:
     )
 
 
-def not_looked_at(why: str) -> Finding:
+def not_looked_at(firmware: str, why: str) -> Finding:
     """libvirt's own finding says what mends it."""
-    return ok("snapshots", f"not looked at: {why}")
+    return ok(f"snapshots ({firmware})", f"not looked at: {why}")

@@ -50,7 +50,9 @@ def ability(connection: Connection, folder: Path, firmware: str) -> Ability:
         return Ability(Way(way) if way else None, reason)
     found = probe(connection, folder, firmware)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / _CACHE, json.dumps(known | {key: (found.way, found.reason)}, indent=1) + "\n")
+    write_whole(
+        folder / _CACHE, json.dumps(_remembered(folder) | {key: (found.way, found.reason)}, indent=1) + "\n"
+    )
     return found
 
 
@@ -59,24 +61,34 @@ def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
 
     Raises HostError when not even the tiny machine can be made: that says nothing about snapshots.
     """
-    reasons = []
+    reasons: list[str] = []
+    takes_internal = True
     for way in Way:
+        if way is not Way.RESTORE and not takes_internal:
+            continue
         with tiny_machine(connection, folder, firmware) as domain:
+            files = domain.disk().parent / "snapshots"
             try:
-                _there_and_back(domain, way, domain.disk().parent / "snapshots")
+                snapshots.take(domain, NAME, "", way, files)
+                takes_internal, back = True, _go_back(domain, way, files)
             except HostError as error:
-                reasons.append(error.message)
-            else:
-                return Ability(way, f"a machine went back to a snapshot with its memory, by {way}")
+                takes_internal, back = False, error.message
+        if not back:
+            return Ability(way, f"a machine went back to a snapshot with its memory, by {way}")
+        reasons.append(back)
     return Ability(None, "; ".join(dict.fromkeys(reasons)))
 
 
-def _there_and_back(domain: Domain, way: Way, files: Path) -> None:
-    snapshots.take(domain, NAME, "", way, files)
-    snapshots.revert(domain, NAME, way, files)
-    if [each.name for each in snapshots.listed(domain)] != [NAME]:
-        raise HostError("the snapshot was gone after the machine went back to it")
-    snapshots.delete(domain, NAME)
+def _go_back(domain: Domain, way: Way, files: Path) -> str:
+    """Empty, or why it did not go back."""
+    try:
+        snapshots.revert(domain, NAME, way, files)
+        if [each.name for each in snapshots.listed(domain)] != [NAME]:
+            return "the snapshot was gone after the machine went back to it"
+        snapshots.delete(domain, NAME)
+    except HostError as error:
+        return error.message
+    return ""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from kvm_action import proc
@@ -25,7 +26,10 @@ def probes(at: Circumstances) -> list[Probe]:
     targets = {default_uri({}): "libvirt session", SYSTEM_URI: "libvirt system"}
     targets.setdefault(default_uri(), "libvirt")
     looks = [Daemon(at, subject, uri).probe() for uri, subject in targets.items()]
-    return [*looks, Probe(subject="snapshots", look=lambda: going_back(at), patience=PATIENCE)]
+    for firmware in Firmware:
+        look = partial(going_back, at, firmware)
+        looks.append(Probe(subject=f"snapshots ({firmware})", look=look, patience=PATIENCE))
+    return looks
 
 
 class Daemon:
@@ -72,17 +76,14 @@ class Daemon:
         return found
 
 
-def going_back(at: Circumstances) -> list[Finding]:
+def going_back(at: Circumstances, firmware: Firmware) -> list[Finding]:
     """Going back to a snapshot, tried on a tiny machine once for each version of libvirt and QEMU."""
-    found = []
     try:
         with open_connection() as connection:
-            for firmware in Firmware:
-                able = ability(connection, at.home.probes, firmware)
-                found.append(snapshots.going_back(firmware, able.way, able.reason))
+            able = ability(connection, at.home.probes, firmware)
     except HostError as error:
-        found.append(snapshots.not_looked_at(error.message))
-    return found
+        return [snapshots.not_looked_at(firmware, error.message)]
+    return [snapshots.going_back(firmware, able.way, able.reason)]
 
 
 def default_network(connection: Connection, *, is_root: bool) -> Sequence[Finding]:
