@@ -52,19 +52,20 @@ def revert(domain: Domain, name: str, folder: Path) -> None:
     memory = memory_file(raw.getXMLDesc())
     if memory is None or not memory.exists():
         raise HostError(f"{domain.name} cannot go back to “{name}”: the file of its memory is gone")
-    known = _definitions(domain)
+    known, before = _definitions(domain), _current(domain)
     xml = _on_fresh_layers(domain, memory, folder)
     present = folder / f"present-{secrets.token_hex(4)}.memory"
     domain.raw.save(str(present))
+    is_back = False
     try:
         _restore(domain, memory, xml)
-    except libvirt.libvirtError:
-        _restore(domain, present, ElementTree.tostring(_definition(domain, present), "unicode"))
-        raise
+        is_back = True
     finally:
+        if not is_back:  # an interruption too
+            _restore(domain, present, ElementTree.tostring(_definition(domain, present), "unicode"))
+        _define(domain, known, name if is_back else before)
         with suppress(OSError):
             present.unlink()
-        _define(domain, known, name)
 
 
 def forget(domain: Domain, name: str) -> None:
@@ -146,6 +147,12 @@ def _definitions(domain: Domain) -> list[tuple[str, str]]:
     """Names and XML of all snapshots, parents first: libvirt forgets them when a transient machine ends."""
     in_order = domain.raw.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
     return [(raw.getName(), raw.getXMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)) for raw in in_order]
+
+
+def _current(domain: Domain) -> str:
+    with suppress(libvirt.libvirtError):
+        return str(domain.raw.snapshotCurrent().getName())
+    return ""
 
 
 def _define(domain: Domain, known: list[tuple[str, str]], current: str) -> None:

@@ -89,7 +89,7 @@ def test_a_machine_is_not_lost_when_the_memory_of_its_snapshot_is_damaged(
         with pytest.raises(HostError, match="did not go back"):
             snapshots.revert(domain, "a", Way.RESTORE, files)
         assert domain.raw.isActive()
-        assert [each.name for each in snapshots.listed(domain)] == ["a", "b"]
+        assert [(each.name, each.is_current) for each in snapshots.listed(domain)] == [("a", False), ("b", True)]
         snapshots.revert(domain, "b", Way.RESTORE, files)
         memory.unlink()
         with pytest.raises(HostError, match="the file of its memory is gone"):
