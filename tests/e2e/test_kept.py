@@ -231,7 +231,9 @@ def test_where_no_machine_can_go_back_it_is_said_and_the_machine_is_not_touched(
     assert machine.ssh("cat still") == "still here"
 
 
+@pytest.mark.slow
 def test_where_libvirt_fails_to_go_back_qemu_does_and_ssh_stands_in_for_the_agent(machine: Machine) -> None:
+    machine.ssh("echo still here > still")
     with probed(machine, "qemu"):
         said = machine("snapshot", "revert", machine.run, "provisioned").stdout
     assert "a file written just before is gone" in said
@@ -240,6 +242,7 @@ def test_where_libvirt_fails_to_go_back_qemu_does_and_ssh_stands_in_for_the_agen
     machine("snapshot", "revert", machine.run, "provisioned")
 
 
+@pytest.mark.slow
 def test_where_no_internal_snapshots_can_be_taken_files_of_their_own_do(machine: Machine) -> None:
     with probed(machine, "restore"):
         machine("snapshot", "create", machine.run, "one")
@@ -332,6 +335,19 @@ def test_a_machine_becomes_an_image_without_what_made_it_itself_and_goes_on_as_i
             assert read(gone) is None, gone
         assert not read("/var/log/cloud-init.log")
         assert machine.run[-6:] not in (read("/etc/hosts") or "")
+
+
+@pytest.mark.slow
+def test_a_machine_that_cannot_be_sealed_becomes_no_image_and_is_as_it_was(machine: Machine) -> None:
+    machine.ssh("sudo mv /etc/hostname /etc/hostname.away")
+    ended = machine("image", "promote", machine.run, "--as", "half", status=3)
+    assert "the guest was not sealed" in ended.stderr
+    assert "half" not in machine("image", "list").stdout
+    assert machine.ssh("ls /etc/ssh/ssh_host_ed25519_key /etc/hostname.away | wc -l") == "2"
+    assert not [name for name in machine.snapshots() if name.startswith("before-promotion")]
+    machine.ssh("sudo mv /etc/hostname.away /etc/hostname")
+    refused = machine("image", "promote", machine.run, "--as", "No Name", status=2)
+    assert "cannot name an image" in refused.stderr
 
 
 @contextmanager
