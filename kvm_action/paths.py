@@ -31,6 +31,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def probes(self) -> Path:
+        """What was found out about this host."""
+        return self.root / "probes"
+
+    @property
     def templates(self) -> Path:
         """Machines frozen after their boot, that runs start from."""
         return self.root / "templates"

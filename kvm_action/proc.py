@@ -93,17 +93,17 @@ def start(
         ) from error
 
 
-def become(argv: Sequence[str | Path]) -> NoReturn:
+def become(argv: Sequence[str | Path], package: str) -> NoReturn:
     """Let a program take this process's place: terminal, signals and exit status are then its own.
 
-    Raises HostError when it cannot be started.
+    Raises HostError, which names Debian's ``package`` of it, when it cannot be started.
     """
     words = [str(word) for word in argv]
     try:
         os.execvp(words[0], words)  # noqa: S606 - a list of words, no shell
     except OSError as error:
         raise HostError(
-            f"cannot start `{words[0]}`: {error.strerror}", hint="install it; `kvm-e2e doctor` names the package"
+            f"cannot start `{words[0]}`: {error.strerror}", hint=f"sudo apt-get install -y {package}"
         ) from error
 
 

@@ -86,13 +86,19 @@ class Queue:
 @contextmanager
 def taken(folder: Path, run: str, need: Need) -> Iterator[Queue]:
     """Take a ticket, behind all that are there, and give it back at the end."""
-    with locked(folder):
-        name = f"{_next(folder):0{_DIGITS}d}-{run}{SUFFIX}"
-        path = folder / name
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-        os.fchmod(descriptor, 0o644)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.pwrite(descriptor, _text(Ticket(name=name, need=need)), 0)
+    try:
+        with locked(folder):
+            name = f"{_next(folder):0{_DIGITS}d}-{run}{SUFFIX}"
+            path = folder / name
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            os.fchmod(descriptor, 0o644)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.pwrite(descriptor, _text(Ticket(name=name, need=need)), 0)
+    except OSError as error:
+        raise HostError(
+            f"the queue of this host, {folder}, cannot be used: {error.strerror}",
+            "KVM_E2E_ADMISSION=off goes without it",
+        ) from error
     try:
         yield Queue(folder, descriptor, name, need)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kvm_action.guest import SshAccess
+from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.images.model import Image
 from kvm_action.plan.model import Plan
@@ -57,6 +58,7 @@ def keep_machine(folder: RunFolder, domain: Domain, record: KeptRecord, access: 
     lease = replace(folder.lease, kept_until=until)
     write_record(folder.path, record)
     domain.keep(lease.to_json())
+    refit(domain, lease.to_json())
     folder.renew(lease)
     folder.keep = True
     reach = f"ssh -F {access.config} {access.host}" if access else f"kvm-e2e vm console {record.run}"

@@ -26,6 +26,10 @@ LAST: Final = "last"
 LOOPBACK: Final = "127.0.0.1"
 
 
+class GoneError(HostError):
+    """The machine is not there any more; its files are."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """A machine that was kept, as its folder tells of it; nobody has looked yet whether it still runs."""
@@ -104,7 +108,7 @@ def opened(kept: Kept) -> Iterator[Opened]:
     with open_connection(kept.uri) as connection:
         domain = find_domain(connection, kept.domain)
         if domain is None:
-            raise HostError(
+            raise GoneError(
                 f"the machine of run {kept.run} is gone: libvirt at {connection.uri} has it no more",
                 "`kvm-e2e reap` removes its files",
             )

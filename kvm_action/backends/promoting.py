@@ -37,7 +37,7 @@ def promote(machine: Opened, store: Store, name: str, progress: Progress) -> Ima
     require_name(name)
     wait = f"another process makes {name}; waiting for it"
     with store.lock(name, on_wait=lambda: progress(wait)), store.workplace(name) as place:
-        overlay = machine.kept.folder / "overlay.qcow2"
+        overlay = machine.domain.disk()
         require_space(place, qemu_img.flat_bytes(overlay), "the image")
         disk = place / "disk.qcow2"
         with as_it_was(machine, progress):

@@ -13,6 +13,7 @@ from kvm_action.errors import HostError, PlanError
 from kvm_action.guest import Skipped
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection
+from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.snapshot_probe import Ability, ability
 from kvm_action.hypervisor.snapshots import Snapshot, Way
@@ -35,15 +36,15 @@ class Snapshots:
     folder: Path
     firmware: str
 
+    @property
+    def files(self) -> Path:
+        """Where external snapshots have their files."""
+        return self.folder / "snapshots"
+
     def ability(self) -> Ability:
         """Can it go back, and how? Raises HostError when that cannot be found out."""
         probes = self.folder.parent.parent / "probes"
-        able = ability(self.connection, probes, self.firmware)
-        if able.way is Way.LIBVIRT and "-incoming" in self.domain.xml():
-            return Ability(
-                Way.QEMU, "libvirt would start the QEMU of a cloned machine anew, which waits for its memory"
-            )
-        return able
+        return ability(self.connection, probes, self.firmware)
 
     def require_ability(self) -> Way:
         """The way back. Raises HostError, with the reason, where there is none."""
@@ -60,9 +61,11 @@ class Snapshots:
         way = self.require_ability()
         require_new_name(name, [each.name for each in self.listed()])
         created, began = datetime.now(UTC), time.monotonic()
-        snapshots.take(self.domain, name, description)
+        snapshots.take(self.domain, name, description, way, self.files)
+        refit(self.domain)
         seconds = round(time.monotonic() - began, 3)
-        taken, memory = self._find(name), self._bytes_on_disk(name)
+        taken = self._find(name)
+        memory = self._bytes_on_disk(taken)
         info = SnapshotInfo(
             name=name,
             parent=taken.parent,
@@ -74,7 +77,9 @@ class Snapshots:
             seconds=seconds,
             bytes=memory,
             verified=taken.memory and memory > 0,
-            detail=f"found again with {format_size(memory)} of memory; the way back, by {way}, works on this host",
+            detail=f"found again with {format_size(memory)} of memory; the way back, by {way}, works on this host"
+            if memory
+            else "libvirt took it, but its memory is not on the disk",
         )
         self.record({**self.records(), name: info})
         return info
@@ -113,11 +118,10 @@ class Snapshots:
                 return each
         raise HostError(f"libvirt took the snapshot “{name}”, and does not know it", "see libvirt's log")
 
-    def _bytes_on_disk(self, name: str) -> int:
-        found = qemu_img.snapshots(self.folder / "overlay.qcow2")
-        if name not in found:
-            raise HostError(f"libvirt took the snapshot “{name}”, but the disk does not have it")
-        return found[name]
+    def _bytes_on_disk(self, taken: Snapshot) -> int:
+        if taken.memory_file:
+            return taken.memory_file.stat().st_size if taken.memory_file.exists() else 0
+        return qemu_img.snapshots(self.domain.disk()).get(taken.name, 0)
 
 
 def read_records(folder: Path) -> dict[str, SnapshotInfo]:

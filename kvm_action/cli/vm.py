@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from kvm_action import proc
-from kvm_action.backends.kept import Kept, choose, destroy, kept_machines, opened, reach
+from kvm_action.backends.kept import GoneError, Kept, choose, destroy, kept_machines, opened, reach
 from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.tables import columns
 from kvm_action.errors import E2EError, HostError
@@ -56,7 +56,7 @@ def ssh(name: str, words: tuple[str, ...]) -> None:
         raise HostError(
             f"the run {machine.run} never logged in to its machine", f"kvm-e2e vm console {machine.run}"
         )
-    proc.become(["ssh", "-F", config, HOST, *words])
+    proc.become(["ssh", "-F", config, HOST, *words], "openssh-client")
 
 
 @command.command()
@@ -67,7 +67,7 @@ def console(name: str) -> None:
     with opened(machine) as there:
         uri = there.connection.uri
     click.echo("press Enter for a prompt; Ctrl+] leaves the console, the machine runs on", err=True)
-    proc.become(["virsh", "--connect", uri, "console", machine.domain, "--force"])
+    proc.become(["virsh", "--connect", uri, "console", machine.domain, "--force"], "libvirt-clients")
 
 
 @command.command()
@@ -140,8 +140,10 @@ def state_of(machine: Kept) -> str:
     try:
         with opened(machine) as there:
             return "running" if there.domain.is_running else "stopped"
-    except HostError as error:
-        return "gone" if "gone" in error.message else "unknown"
+    except GoneError:
+        return "gone"
+    except HostError:
+        return "unknown"
 
 
 def how_to_view(port: int, password: str, until: datetime) -> Sequence[str]:

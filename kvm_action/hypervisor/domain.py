@@ -49,6 +49,15 @@ class Domain:
         return self._raw
 
     @property
+    def connection(self) -> Connection:
+        """The connection to the libvirt that has it."""
+        return self._connection
+
+    def look_up_again(self) -> None:
+        """It was ended and came back under its name."""
+        self._raw = self._connection.raw.lookupByName(self.name)
+
+    @property
     def is_running(self) -> bool:
         """Does libvirt say that it runs, at this moment?"""
         with suppress(libvirt.libvirtError):
@@ -58,6 +67,14 @@ class Domain:
     def resume(self) -> None:
         """Let the processors run."""
         self._raw.resume()
+
+    def disk(self) -> Path:
+        """The file that its first writable disk is now: a new layer after an external snapshot."""
+        for disk in ElementTree.fromstring(self.xml()).iterfind("devices/disk"):  # noqa: S314 - libvirt's own XML
+            source = disk.find("source")
+            if disk.find("readonly") is None and source is not None:
+                return Path(source.get("file", ""))
+        raise HostError(f"{self.name} has no disk that can be written")
 
     def xml(self) -> str:
         """The domain's live XML."""
@@ -213,9 +230,12 @@ class Domain:
         return answer.get("return")
 
     def keep(self, lease: str) -> None:
-        """Let the domain outlive the context it was launched in, under another lease."""
+        """Let the domain outlive the context it was launched in, under another lease. Raises HostError."""
         element = f"<lease>{escape(lease)}</lease>"
-        self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        try:
+            self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"{self.name} cannot be given a lease: {first_sentence(error)}") from error
         self.kept = True
 
     def destroy(self) -> None:
@@ -228,10 +248,12 @@ class Domain:
         self._connection.forget_log(self.name)
 
     def monitor(self, command: str) -> str:
-        """QEMU's answer to a command of its human monitor."""
-        return str(
-            libvirt_qemu.qemuMonitorCommand(self._raw, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
-        )
+        """QEMU's answer to a command of its human monitor. Raises HostError when there is none."""
+        human = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
+        try:
+            return str(libvirt_qemu.qemuMonitorCommand(self._raw, command, human))
+        except libvirt.libvirtError as error:
+            raise HostError(f"the monitor of {self.name} does not answer: {first_sentence(error)}") from error
 
 
 @contextmanager

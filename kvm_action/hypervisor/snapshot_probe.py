@@ -1,4 +1,4 @@
-"""Can machines of this host go back to a snapshot, and how? Found out on a tiny machine that never runs.
+"""Can machines of this host go back to a snapshot, and how? Found out on a tiny machine with an empty disk.
 
 That a snapshot can be taken says nothing: libvirt 11.3 takes one, fails to go back to it, and loses the machine.
 """
@@ -21,7 +21,9 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection, first_sentence
 from kvm_action.hypervisor.domain import Domain
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
 from kvm_action.hypervisor.snapshots import Way
+from kvm_action.leases import lease_for
 from kvm_action.templating import render
 from kvm_action.whole_file import write_whole
 
@@ -48,38 +50,50 @@ def ability(connection: Connection, folder: Path, firmware: str) -> Ability:
         return Ability(Way(way) if way else None, reason)
     found = probe(connection, folder, firmware)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / _CACHE, json.dumps(known | {key: (found.way, found.reason)}, indent=1) + "\n")
+    write_whole(
+        folder / _CACHE, json.dumps(_remembered(folder) | {key: (found.way, found.reason)}, indent=1) + "\n"
+    )
     return found
 
 
 def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
-    """Take a snapshot, go back, delete it; by libvirt first, then by QEMU alone.
+    """Take a snapshot, go back, delete it; by libvirt first, then by QEMU alone, then by files.
 
     Raises HostError when not even the tiny machine can be made: that says nothing about snapshots.
     """
-    reasons = []
+    reasons: list[str] = []
+    takes_internal = True
     for way in Way:
+        if way is not Way.RESTORE and not takes_internal:
+            continue
         with tiny_machine(connection, folder, firmware) as domain:
+            files = domain.disk().parent / "snapshots"
             try:
-                _there_and_back(domain, way)
+                snapshots.take(domain, NAME, "", way, files)
+                takes_internal, back = True, _go_back(domain, way, files)
             except HostError as error:
-                reasons.append(error.message)
-            else:
-                return Ability(way, f"a machine went back to a snapshot with its memory, by {way}")
+                takes_internal, back = False, error.message
+        if not back:
+            return Ability(way, f"a machine went back to a snapshot with its memory, by {way}")
+        reasons.append(back)
     return Ability(None, "; ".join(dict.fromkeys(reasons)))
 
 
-def _there_and_back(domain: Domain, way: Way) -> None:
-    snapshots.take(domain, NAME, "")
-    snapshots.revert(domain, NAME, way, paused=True)
-    if [each.name for each in snapshots.listed(domain)] != [NAME]:
-        raise HostError("the snapshot was gone after the machine went back to it")
-    snapshots.delete(domain, NAME)
+def _go_back(domain: Domain, way: Way, files: Path) -> str:
+    """Empty, or why it did not go back."""
+    try:
+        snapshots.revert(domain, NAME, way, files)
+        if [each.name for each in snapshots.listed(domain)] != [NAME]:
+            return "the snapshot was gone after the machine went back to it"
+        snapshots.delete(domain, NAME)
+    except HostError as error:
+        return error.message
+    return ""
 
 
 @contextmanager
 def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterator[Domain]:
-    """A machine of 16 MiB with an empty disk that stands still, gone at the end and with our connection."""
+    """A machine of 16 MiB with nothing to boot, gone at the end of the context."""
     folder.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix="tiny-", dir=folder))
     place.chmod(0o711)  # QEMU may be another user
@@ -89,7 +103,16 @@ def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterato
         made = proc.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], timeout=timedelta(seconds=20))
         if not made.ok:
             raise HostError(f"no disk for a look at snapshots: {made.last_words}")
-        xml = render("tiny.xml.j2", name=name, disk=disk, firmware=firmware, nvram=place / "nvram.fd")
+        lease = lease_for(name, place, connection.uri).to_json()  # a restored machine outlives our connection
+        xml = render(
+            "tiny.xml.j2",
+            name=name,
+            lease=lease,
+            lease_namespace=LEASE_NAMESPACE,
+            disk=disk,
+            firmware=firmware,
+            nvram=place / "nvram.fd",
+        )
         yield Domain(_start(connection, xml), connection)
     finally:
         _end(connection, name)
@@ -98,8 +121,7 @@ def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterato
 
 def _start(connection: Connection, xml: str) -> libvirt.virDomain:
     try:
-        flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
-        return connection.raw.createXML(xml, flags)
+        return connection.raw.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
     except libvirt.libvirtError as error:
         raise HostError(f"no machine for a look at snapshots: {first_sentence(error)}") from error
 

@@ -3,29 +3,33 @@
 Which way back works on a host is `snapshot_probe`'s business.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from xml.etree import ElementTree
 
 import libvirt
 
 from kvm_action.errors import HostError
+from kvm_action.hypervisor import external_snapshots
 from kvm_action.hypervisor.connection import first_sentence
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.templating import render
 
 
 class Way(StrEnum):
-    """How a machine goes back to an internal snapshot.
+    """How a machine goes back to a snapshot.
 
-    ``libvirt`` starts QEMU anew from the snapshot. ``qemu`` loads it into the QEMU that runs (`loadvm`): for
-    hosts whose libvirt fails (11.2 and 11.3 lose the machine), at the price of the guest agent, which libvirt
-    then takes to be gone.
+    ``libvirt`` starts QEMU anew from an internal snapshot. ``qemu`` loads that into the QEMU that runs (`loadvm`):
+    for hosts whose libvirt fails (11.2 and 11.3 lose the machine), at the price of the guest agent, which libvirt
+    then takes to be gone. ``restore`` is for external snapshots (`external_snapshots`).
     """
 
     LIBVIRT = "libvirt"
     QEMU = "qemu"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +43,19 @@ class Snapshot:
     memory: bool
     method: str
     is_current: bool
+    memory_file: Path | None = None
+    """Of an external one."""
 
 
-def take(domain: Domain, name: str, description: str) -> None:
-    """Take an internal snapshot: the memory goes into the overlay too, and the guest stands still meanwhile.
+def take(domain: Domain, name: str, description: str, way: Way, files: Path) -> None:
+    """Take one for which ``way`` leads back; the guest stands still meanwhile.
 
-    Raises HostError with libvirt's reason.
+    An internal one has its memory in the disk's file, an external one in the folder ``files``. Raises HostError
+    with libvirt's reason.
     """
+    if way is Way.RESTORE:
+        external_snapshots.take(domain, name, description, files)
+        return
     try:
         disks = disks_of(domain.xml())
         domain.raw.snapshotCreateXML(render("snapshot.xml.j2", name=name, description=description, disks=disks))
@@ -73,27 +83,37 @@ def listed(domain: Domain) -> list[Snapshot]:
     return sorted(found, key=lambda snapshot: (snapshot.created, _depth(snapshot, found)))
 
 
-def revert(domain: Domain, name: str, way: Way, *, paused: bool = False) -> None:
-    """Go back, and run unless ``paused``. Raises HostError; the caller sees whether the machine is still there."""
+def revert(domain: Domain, name: str, way: Way, files: Path) -> None:
+    """Go back, and run. Raises HostError; the caller sees whether the machine is still there."""
     try:
         if way is Way.LIBVIRT:
             wanted = domain.raw.snapshotLookupByName(name)
-            flag = (
-                libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED if paused else libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING
-            )
-            domain.raw.revertToSnapshot(wanted, flag)
+            domain.raw.revertToSnapshot(wanted, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
+        elif way is Way.RESTORE:
+            external_snapshots.revert(domain, name, files)
         else:
             _load(domain, name)
-        if not paused and domain.raw.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
-            domain.resume()
     except libvirt.libvirtError as error:
         raise HostError(f"{domain.name} did not go back to “{name}”: {first_sentence(error)}") from error
+    finally:
+        _go_on(domain)
+
+
+def _go_on(domain: Domain) -> None:
+    """QEMU 7.2 leaves a machine paused that could not load a snapshot."""
+    with suppress(libvirt.libvirtError):
+        if domain.raw.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+            domain.resume()
 
 
 def delete(domain: Domain, name: str) -> None:
     """Delete one snapshot; its children become its parent's. Raises HostError."""
     try:
-        domain.raw.snapshotLookupByName(name).delete()
+        wanted = domain.raw.snapshotLookupByName(name)
+        if external_snapshots.memory_file(wanted.getXMLDesc()):
+            external_snapshots.forget(domain, name)
+        else:
+            wanted.delete()
     except libvirt.libvirtError as error:
         raise HostError(f"“{name}” cannot be deleted: {first_sentence(error)}") from error
 
@@ -119,6 +139,7 @@ def _read(raw: libvirt.virDomainSnapshot) -> Snapshot:
         memory=kind != "no",
         method=kind if kind != "no" else "disk",
         is_current=bool(raw.isCurrent()),
+        memory_file=external_snapshots.memory_file(raw.getXMLDesc()),
     )
 
 

@@ -1,5 +1,7 @@
 """Kept machines of several homes at one libvirt daemon: who may end which. Real domains, which never run."""
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +12,9 @@ from xml.sax.saxutils import escape
 import libvirt
 import pytest
 
+from kvm_action import proc
 from kvm_action.backends.reaping import reap
+from kvm_action.errors import ExitCode
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, domain_name
 from kvm_action.hypervisor.owned import has_domain
@@ -76,3 +80,34 @@ def test_the_folder_of_a_kept_machine_goes_with_its_machine_and_only_by_its_own_
         assert not reap(replace(connection, uri="qemu:///other"), tmp_path, kept_too=True)
         assert reap(connection, tmp_path).folders == (lease.run,)
     assert not list(tmp_path.iterdir())
+
+
+def tool(home: Path, *arguments: str) -> proc.Completed:
+    command = [sys.executable, "-m", "kvm_action", *arguments]
+    return proc.run(command, environment={"KVM_E2E_HOME": str(home)}, timeout=timedelta(minutes=1))
+
+
+def test_a_kept_machine_that_somebody_ended_is_shown_as_gone_and_can_be_cleared_away(
+    connection: Connection, tmp_path: Path
+) -> None:
+    with kept(connection, tmp_path / "runs") as lease:
+        connection.raw.lookupByName(domain_name(lease.run)).destroy()
+        [facts] = json.loads(tool(tmp_path, "vm", "list", "--json").stdout)
+        assert (facts["run"], facts["state"]) == (lease.run, "gone")
+        for command in (["vm", "ssh"], ["vm", "view"], ["vm", "console"], ["snapshot", "list"]):
+            ended = tool(tmp_path, *command, "last")
+            assert ended.status == ExitCode.INFRASTRUCTURE
+            assert "is gone" in ended.stderr
+            assert "kvm-e2e reap" in ended.stderr
+        assert "destroyed" in tool(tmp_path, "vm", "destroy", "last").stdout
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_machine_without_login_and_screen_is_told_what_it_has(connection: Connection, tmp_path: Path) -> None:
+    with kept(connection, tmp_path / "runs") as lease:
+        ended = tool(tmp_path, "vm", "ssh", "last")
+        assert (ended.status, f"kvm-e2e vm console {lease.run}" in ended.stderr) == (3, True)
+        assert "without a screen" in tool(tmp_path, "vm", "view", "last").stderr
+        assert tool(tmp_path, "vm", "destroy").status == ExitCode.USAGE
+        assert "destroyed" in tool(tmp_path, "vm", "destroy", "--all").stdout
+        assert not has_domain(connection, domain_name(lease.run))

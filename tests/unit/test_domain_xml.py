@@ -76,3 +76,16 @@ def test_the_network_is_user_mode_or_a_network_of_libvirt(network: str, kind: st
 def test_mac_addresses_are_qemus_and_differ() -> None:
     assert random_mac().startswith("52:54:00:")
     assert random_mac() != random_mac()
+
+
+def test_only_a_machine_that_may_be_kept_has_a_screen_and_it_is_closed_and_on_loopback() -> None:
+    assert tree(SPEC).find("devices/graphics") is None
+    screen = tree(replace(SPEC, viewable=True)).find("devices/graphics")
+    assert screen.find("listen").attrib == {"type": "address", "address": "127.0.0.1"}
+    assert screen.get("passwdValidTo") < "1971"
+    assert screen.get("passwd") != tree(replace(SPEC, viewable=True)).find("devices/graphics").get("passwd")
+
+
+def test_the_variables_of_uefi_go_with_the_run() -> None:
+    assert tree(replace(SPEC, firmware="uefi")).findtext("os/nvram") == str(SPEC.overlay.parent / "nvram.fd")
+    assert tree(SPEC).find("os/nvram") is None

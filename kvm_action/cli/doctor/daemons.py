@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from kvm_action import proc
 from kvm_action.cli.doctor.circumstances import Circumstances
-from kvm_action.doctor import Finding, Level, Probe, kvm, leftovers, libvirt, network
+from kvm_action.doctor import Finding, Level, Probe, kvm, leftovers, libvirt, network, snapshots
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import SYSTEM_URI, Connection, default_uri, open_connection
 from kvm_action.hypervisor.owned import owned_domains
 from kvm_action.hypervisor.probe import measure_calls, network_facts
+from kvm_action.hypervisor.snapshot_probe import ability
+from kvm_action.plan.model import Firmware
 
 NETWORK: Final = "default"
 PATIENCE: Final = timedelta(seconds=20)
@@ -22,7 +25,11 @@ def probes(at: Circumstances) -> list[Probe]:
     """The session's daemon, the system's, and the one that LIBVIRT_DEFAULT_URI names, if it is another."""
     targets = {default_uri({}): "libvirt session", SYSTEM_URI: "libvirt system"}
     targets.setdefault(default_uri(), "libvirt")
-    return [Daemon(at, subject, uri).probe() for uri, subject in targets.items()]
+    looks = [Daemon(at, subject, uri).probe() for uri, subject in targets.items()]
+    for firmware in Firmware:
+        look = partial(going_back, at, firmware)
+        looks.append(Probe(subject=f"snapshots ({firmware})", look=look, patience=PATIENCE))
+    return looks
 
 
 class Daemon:
@@ -67,6 +74,16 @@ class Daemon:
             seen = default_network(connection, is_root=self.at.is_root)
             found += seen if self.needed else [network.not_needed(each) for each in seen]
         return found
+
+
+def going_back(at: Circumstances, firmware: Firmware) -> list[Finding]:
+    """Going back to a snapshot, tried on a tiny machine once for each version of libvirt and QEMU."""
+    try:
+        with open_connection() as connection:
+            able = ability(connection, at.home.probes, firmware)
+    except HostError as error:
+        return [snapshots.not_looked_at(firmware, error.message)]
+    return [snapshots.going_back(firmware, able.way, able.reason)]
 
 
 def default_network(connection: Connection, *, is_root: bool) -> Sequence[Finding]:
