@@ -55,10 +55,10 @@ test-machines: .host-tests setup ## the real runs that are too slow for `make te
 	$(PYTEST) tests/e2e -m slow
 
 bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy hello" for some (10 minutes in emulation)
-	PYTHONPATH=tests:tests/e2e $(BIN)/python -m benchmarks $(ROWS)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ROWS)
 
 bench-images: .host-bench setup ## how long an image takes to build (minutes each)
-	PYTHONPATH=tests:tests/e2e $(BIN)/python -m benchmarks image-build
+	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .

@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
-from tooling import wait_for
+from kvm_action.wait import Deadline, until
 
+START = timedelta(seconds=60)
 GATEWAY = "172.31.251.1/24"
 
 
@@ -51,7 +53,8 @@ def daemon(before: tuple[str, ...] = ()) -> Iterator[Daemon]:
             ]  # fmt: skip
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             try:
-                wait_for((folder / "docker.sock").exists, 60, f"dockerd: {(folder / 'log').read_text()[-500:]}")
+                there = until((folder / "docker.sock").exists, Deadline(START))
+                assert there, f"dockerd: {(folder / 'log').read_text()[-500:]}"
                 yield Daemon(folder / "docker.sock")
             finally:
                 end(process)
