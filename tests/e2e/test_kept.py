@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from filelock import FileLock
-from tooling import BOOT, REPOSITORY, Ended, Tool, machines
+from tooling import BOOT, REPOSITORY, Ended, Tool
 from vnc import opens
 
 from kvm_action.hypervisor.domain_xml import domain_name
@@ -89,7 +89,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[
     finally:
         tool("vm", "destroy", "--all", timeout=SLOW_STEP)
     assert not list((home / "runs").iterdir())
-    assert not any(str(ran.result["id"]) in name for name in machines())
+    assert not tool.machines()
 
 
 def test_the_run_took_both_snapshots_looked_whether_they_are_there_and_wrote_that_down(machine: Machine) -> None:
@@ -394,6 +394,6 @@ def test_a_plan_that_starts_from_a_promoted_image_gets_a_machine_of_its_own(mach
 def test_a_machine_that_is_ended_leaves_nothing(machine: Machine) -> None:
     machine("vm", "destroy", machine.run[:-1])
     assert not machine.folder.exists()
-    assert not any(machine.domain in name for name in machines())
+    assert not machine.tool.machines()
     assert "no machine was kept" in machine("vm", "list").stdout
     assert "no machine was kept" in machine("vm", "ssh", "last", status=2).stderr
