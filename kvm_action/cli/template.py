@@ -11,6 +11,7 @@ import click
 
 from kvm_action.backends.kvm import KvmBackend
 from kvm_action.backends.settings import Settings
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.errors import HostError, PlanError
 from kvm_action.events import Event, Note
 from kvm_action.frozen import Template, TemplateStore
@@ -23,7 +24,7 @@ from kvm_action.runs import new_run_id, templates_in_use
 from kvm_action.units import format_seconds, format_size
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
     """Machines frozen after their boot: list, build, remove. A run makes the one it needs by itself."""
 

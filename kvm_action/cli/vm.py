@@ -20,6 +20,7 @@ from kvm_action.errors import E2EError, HostError
 from kvm_action.hypervisor.connection import default_uri
 from kvm_action.paths import Home
 from kvm_action.ssh.access import HOST
+from kvm_action.text import plain_line
 
 SCREEN_OPEN: Final = timedelta(hours=1)
 NAME_HELP: Final = "NAME is a run's id, its unique beginning, or `last`."
@@ -158,4 +159,4 @@ def how_to_view(port: int, password: str, until: datetime) -> Sequence[str]:
 
 def _row(facts: dict[str, str]) -> tuple[str, ...]:
     until = facts["kept_until"].replace("T", " ").removesuffix("+00:00") + " UTC"
-    return (facts["run"], facts["state"], until, facts["plan"], facts["image"])
+    return (facts["run"], facts["state"], until, plain_line(facts["plan"]), plain_line(facts["image"]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kvm_action.cli import main
+from kvm_action.cli import COMMANDS, main
 from kvm_action.errors import ExitCode
 
 
@@ -28,7 +28,7 @@ def test_the_firmware_of_an_image_is_written_as_in_a_plan(
     assert "there is no image file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("group", ["plan", "image", "vm", "snapshot"])
+@pytest.mark.parametrize("group", COMMANDS)
 def test_the_list_of_commands_is_whole_on_a_narrow_terminal(
     group: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
