@@ -25,7 +25,7 @@ _ANONYMOUS: Final = re.compile(r"^(?:anon|total_rss) (\d+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class MemoryUse:
-    """In bytes; None where the kernel does not say. ``peak`` is with page cache, ``own`` is anonymous memory now."""
+    """In bytes; None where the kernel does not say. ``peak`` has page cache in it, ``own`` has none."""
 
     peak: int | None = None
     own: int | None = None
