@@ -10,19 +10,22 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-bench test-machines test-e2e-kvm check-kvm-prerequisites image lint format clean
+.PHONY: help setup test test-unit test-bench test-machines bench bench-images test-e2e-kvm check-kvm-prerequisites image lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-tests
+.PHONY: .host .host-tests .host-bench
 .host:
 	@tools/host-packages run
 
 .host-tests:
 	@tools/host-packages run test
+
+.host-bench:
+	@tools/host-packages run bench
 
 $(STAMP): pyproject.toml tools/host-packages | .host
 	@echo "making the Python environment in $(VENV)"
@@ -50,6 +53,12 @@ test-bench: .host-tests setup ## both backends measured in turn by a real bench 
 
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
+
+bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy hello" for some (10 minutes in emulation)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ROWS)
+
+bench-images: .host-bench setup ## how long an image takes to build (minutes each)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from kvm_action import results, seed
+from kvm_action import results, seed, ssh
 from kvm_action.backends import evidence, first_boot, trouble
 from kvm_action.backends.boot_watch import EVIDENCE_LINES
 from kvm_action.backends.keeping import keep_machine, record_of
@@ -16,8 +16,8 @@ from kvm_action.backends.reaping import reap
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.snapshotting import Snapshots
 from kvm_action.backends.start_choice import BOOT, Start, reason_of
-from kvm_action.backends.template_start import choose_start, wake
-from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
+from kvm_action.backends.template_start import choose_start, wait_until_online, wake
+from kvm_action.errors import E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
 from kvm_action.events import Note, Sink
 from kvm_action.frozen import TemplateError
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
@@ -107,18 +107,17 @@ class VirtualMachine(Parts):
 
     def wait_for_network(self) -> str:
         """Wait until the guest's SSH server greets, or the boot is known to have failed."""
-        try:
-            return self._greeted()
-        except (BootError, NetworkError) as error:
-            if not self.start.template:
-                raise
-            self._boot_instead(reason_of(error))
-            self.launch()
-            return self._greeted()
+        if self.start.template:
+            try:
+                return wait_until_online(self)
+            except (TemplateError, NetworkError) as error:
+                self._boot_instead(reason_of(error))
+                self.launch()
+        return self._greeted()
 
     def connect(self) -> Guest:
         """Log in, and wait until first-boot set-up has finished."""
-        session = self.session
+        session = self._logged_in()
         self.watch.reached("ssh_authenticated")
         told = first_boot.finished(session, FIRST_BOOT)
         if told.cloud_init:
@@ -210,6 +209,17 @@ class VirtualMachine(Parts):
         record = record_of(run, self.plan, self.image, accel=self.accel.name, key=key, out=self.settings.out)
         access = self.session.ssh_access() if self.has("session") else None
         return keep_machine(self.folder, self.domain, record, access)
+
+    def _logged_in(self) -> ssh.Session:
+        try:
+            return self.session
+        except GuestConnectionError as error:
+            if not self.start.template:
+                raise
+            self._boot_instead(reason_of(error))
+            self.launch()
+            self._greeted()
+            return self.session
 
     def _greeted(self) -> str:
         address = self.address

@@ -130,6 +130,7 @@ class Parts:
                 host_key=self.identity.host_key.public,
                 deadline=Deadline(LOGIN[self.accel.name]),
                 access_folder=self.folder.path,
+                on_milestone=self.watch.reached,
             )
         )
 

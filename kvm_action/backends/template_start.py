@@ -2,8 +2,10 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from kvm_action import __version__
@@ -11,7 +13,7 @@ from kvm_action.backends.boot_watch import PATIENCE, watching_boot
 from kvm_action.backends.freezing import Freezer
 from kvm_action.backends.parts import Parts
 from kvm_action.backends.start_choice import Chooser, Start
-from kvm_action.backends.waking import Owner, load, renew
+from kvm_action.backends.waking import Owner, load, renew, wait_for_network
 from kvm_action.events import Note
 from kvm_action.frozen import Draft, Shape, Template
 from kvm_action.hypervisor.domain import Domain, launched
@@ -19,6 +21,9 @@ from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_car
 from kvm_action.plan.model import StartMode
 from kvm_action.procfs import Host
 from kvm_action.renewal import scripts_digest
+
+ONLINE: Final = {"kvm": timedelta(seconds=20), "tcg": timedelta(seconds=60)}
+"""From the card being plugged in to its address."""
 
 
 def choose_start(parts: Parts) -> Start:
@@ -30,8 +35,8 @@ def choose_start(parts: Parts) -> Start:
     chooser = Chooser(
         wanted=parts.settings.start,
         store=parts.templates,
-        shape=lambda mode: _shape(parts, mode),
-        freezer=lambda shape: _freezer(parts, shape),
+        shape=lambda mode: shape_of(parts, mode),
+        freezer=lambda shape: freezer_of(parts, shape),
         claim=claim,
         note=lambda text: parts.sink(Note(text=text)),
     )
@@ -49,12 +54,20 @@ def wake(parts: Parts, template: Template) -> str:
     proof = renew(domain, template, parts.identity, owner)
     parts.watch.reached("identity")
     domain.plug_in(network_card_xml(replace(parts.spec(), network=parts.plan.machine.network)))
+    parts.address  # noqa: B018 - with user-mode networking its port is forwarded while the guest finds the card
     told = replace(parts.start.info, clock_difference=proof.clock_difference)
     parts.start = replace(parts.start, info=told)
     return f"{domain.name}, from template {template.key}"
 
 
-def _shape(parts: Parts, mode: StartMode) -> Shape:
+def wait_until_online(parts: Parts) -> str:
+    """Wait for the woken machine's address. Raises TemplateError."""
+    wait_for_network(parts.domain, ONLINE[parts.accel.name])
+    return str(parts.address)
+
+
+def shape_of(parts: Parts, mode: StartMode) -> Shape:
+    """All that a template for this machine depends on."""
     machine, user, cpu = parts.plan.machine, parts.plan.user, Host().cpu()
     in_memory_file = mode is StartMode.TEMPLATE
     flags = sha256(" ".join(sorted(cpu.flags)).encode()).hexdigest()[:12]
@@ -96,20 +109,26 @@ def _digest_of_xml(spec: DomainSpec, in_memory_file: bool) -> str:
     return sha256(domain_xml(plain).encode()).hexdigest()[:12]
 
 
-def _freezer(parts: Parts, shape: Shape) -> Freezer:
+def freezer_of(parts: Parts, shape: Shape) -> Freezer:
+    """What makes a template of that shape."""
     console = parts.settings.out / "template-console.log"
     watch = parts.stack.enter_context(watching_boot(console, lambda _event: None, PATIENCE[parts.accel.name]))
     spec = parts.spec()
 
     def launch(draft: Draft) -> AbstractContextManager[Domain]:
-        frozen = replace(
-            spec,
-            name=f"{spec.name}-template",
-            overlay=draft.disk,
-            seed=draft.seed,
-            network="",
-            memory_file=draft.memory_file,
-        )
+        frozen = frozen_spec(spec, draft)
         return launched(parts.connection, frozen.name, domain_xml(frozen), watch.on_console)
 
     return Freezer(store=parts.templates, shape=shape, image=parts.image.path, launch=launch, watch=watch)
+
+
+def frozen_spec(spec: DomainSpec, draft: Draft) -> DomainSpec:
+    """The domain that boots to become a template: without a network card, its memory in the draft's file."""
+    return replace(
+        spec,
+        name=f"{spec.name}-template",
+        overlay=draft.disk,
+        seed=draft.seed,
+        network="",
+        memory_file=draft.memory_file,
+    )

@@ -12,7 +12,7 @@ from kvm_action.frozen import Template, TemplateError
 from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.migration import load_state
-from kvm_action.renewal import NewIdentity, Proof, judge, renewal, said
+from kvm_action.renewal import NewIdentity, Proof, arrival, judge, renewal, said
 from kvm_action.wait import Deadline
 
 AGENT_TIME: Final = timedelta(seconds=20)
@@ -62,6 +62,14 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner) 
     if not proof.ok:
         raise TemplateError(f"the woken machine is not proved: {'; '.join(proof.doubts)}")
     return proof
+
+
+def wait_for_network(domain: Domain, allowed: timedelta) -> None:
+    """Wait until the card that was plugged in has an address. Raises TemplateError when it gets none."""
+    script = arrival(allowed)
+    answer = Agent(domain).run(script.argv, Deadline(allowed), script.stdin)
+    if answer is None or answer.status != 0:
+        raise TemplateError("the woken machine's network card gets no address")
 
 
 def _set_clock(domain: Domain, agent: Agent) -> float | None:

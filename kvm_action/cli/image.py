@@ -8,6 +8,7 @@ import click
 
 from kvm_action.backends.kept import changing, opened
 from kvm_action.backends.promoting import promote as promote_disk
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.vm import chosen
 from kvm_action.images.bootstrap import build as build_image
 from kvm_action.images.importing import import_file, imported
@@ -19,7 +20,7 @@ from kvm_action.paths import Home
 from kvm_action.units import format_size
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
     """The store of base images: build, import, promote, list, inspect, remove."""
 
@@ -38,10 +39,13 @@ def list_images(*, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name", type=click.Choice(list(RECIPES)), default=next(iter(RECIPES)))
+@click.argument("name", metavar="[NAME]", type=click.Choice(list(RECIPES)), default=next(iter(RECIPES)))
 @click.option("--force", is_flag=True, help="Make it again even when it is there.")
 def build(name: str, *, force: bool) -> None:
-    """Make an image from Debian packages, without root and without downloading an image."""
+    """Make an image from Debian packages, without root and without downloading an image.
+
+    NAME is debian-13 (the default) or debian-12.
+    """
     image = build_image(_store(), name, _say, force=force)
     click.echo(f"{image.name}: {format_size(image.bytes)}, {image.path}")
 
@@ -50,7 +54,13 @@ def build(name: str, *, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="What plans will call it.")
 @click.option("--sha256", required=True, metavar="HEX", help="The checksum that its publisher states.")
-@click.option("--firmware", type=click.Choice([*Firmware]), default=Firmware.BIOS, help="What it boots by.")
+@click.option(
+    "--firmware",
+    type=click.Choice([each.value for each in Firmware]),
+    default=Firmware.BIOS.value,
+    show_default=True,
+    help="What it boots by.",
+)
 @click.option("--os", "system", default="", help="What is on it, such as debian-13.")
 def import_image(file: Path, name: str, sha256: str, firmware: str, system: str) -> None:
     """Take a qcow2, raw or vmdk file into the store."""

@@ -61,10 +61,10 @@ def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[s
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder  [default: kvm-e2e-results/RUN]")
 @click.option("--keep", type=choice(Keep), help="Leave the machine running afterwards; overrides the plan's keep.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as machine.memory=8GiB."
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, such as machine.memory=8GiB."
 )
 @click.option("--privileged", is_flag=True, help="With --backend docker: give the container all of root's powers.")
-@click.option("--timeout", type=DURATION, help="Limit of all steps together, as 30m.")
+@click.option("--timeout", type=DURATION, help="Limit of all steps together, such as 30m.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print result.json to standard output; progress goes to stderr."
 )

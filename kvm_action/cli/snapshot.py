@@ -7,6 +7,7 @@ import click
 
 from kvm_action.backends.going_back import go_back
 from kvm_action.backends.kept import changing, opened
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.tables import columns
 from kvm_action.cli.vm import NAME_HELP, chosen
 from kvm_action.hypervisor.snapshots import Snapshot
@@ -15,7 +16,7 @@ from kvm_action.text import plain_line
 from kvm_action.units import format_seconds, format_size
 
 
-@click.group(epilog=NAME_HELP)
+@click.group(cls=WholeSentences, epilog=NAME_HELP)
 def command() -> None:
     """Snapshots of a kept machine: list, create, revert, delete."""
 

@@ -14,6 +14,7 @@ import click
 
 from kvm_action import proc
 from kvm_action.backends.kept import Kept, choose, destroy, kept_machines, opened, reach
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.tables import columns
 from kvm_action.errors import E2EError, HostError
 from kvm_action.hypervisor.connection import default_uri
@@ -24,7 +25,7 @@ SCREEN_OPEN: Final = timedelta(hours=1)
 NAME_HELP: Final = "NAME is a run's id, its unique beginning, or `last`."
 
 
-@click.group(epilog=NAME_HELP)
+@click.group(cls=WholeSentences, epilog=NAME_HELP)
 def command() -> None:
     """Machines that were kept: list, log in, look at, end."""
 

@@ -4,12 +4,14 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from kvm_action.procfs import Host
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - that is what it is for; our folder in it is closed
+OWNER: Final = "store"
 SPARE: Final = 0.25
 """The part of the host's memory that stays free of templates."""
 
@@ -50,6 +52,23 @@ def folder_in_tmpfs(tmpfs: Path = SHARED_MEMORY) -> Path:
     if folder.stat().st_uid != os.geteuid():
         raise PermissionError(f"{folder} belongs to somebody else")
     return folder
+
+
+def folder_of_store(root: Path, tmpfs: Path = SHARED_MEMORY) -> Path:
+    """Stores of one user share the tmpfs; each has its own folder there, which says whose it is."""
+    place = str(root.absolute())
+    folder = folder_in_tmpfs(tmpfs) / sha256(place.encode()).hexdigest()[:16]
+    folder.mkdir(mode=0o711, exist_ok=True)
+    (folder / OWNER).write_text(place)
+    return folder
+
+
+def forget_stores_that_are_gone(tmpfs: Path = SHARED_MEMORY) -> None:
+    """Free the memory of stores whose folder somebody has removed."""
+    for owner in folder_in_tmpfs(tmpfs).glob(f"*/{OWNER}"):
+        place = owner.read_text()
+        if place and not Path(place).is_dir():
+            shutil.rmtree(owner.parent, ignore_errors=True)
 
 
 def file_name(key: str) -> str:

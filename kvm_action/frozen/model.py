@@ -66,7 +66,7 @@ class Template:
     state_sha256: str
     memory_file: Path | None
     stamps: dict[str, list[int]]
-    """Size and time of change (ns) of the files that are too large to be read again."""
+    """Size and time of change (ns) of each file: most are too large to be read at every start."""
 
     @property
     def key(self) -> str:
@@ -99,7 +99,7 @@ class Template:
         for name, stamp in self.stamps.items():
             if stamp_of(Path(name) if name.startswith("/") else self.folder / name) != stamp:
                 raise TemplateError(f"its file {Path(name).name} is gone or has changed")
-        if sha256_of(self.state) != self.state_sha256:
+        if self.shape.in_memory_file and sha256_of(self.state) != self.state_sha256:
             raise TemplateError("its saved state has changed")
 
     def to_json(self) -> str:

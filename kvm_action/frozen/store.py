@@ -132,8 +132,8 @@ class TemplateStore:
     def publish(self, draft: Draft, shape: Shape, identity: FrozenIdentity, seconds: float) -> Template:
         """Make a finished draft a template."""
         folder, memory = self.root / shape.key, draft.memory_file
-        large = [DISK, SEED, *([str(memory)] if memory else [])]
-        stamps = {name: stamp_of(draft.folder / name) for name in large}
+        names = [DISK, STATE, SEED, *([str(memory)] if memory else [])]
+        stamps = {name: stamp_of(draft.folder / name) for name in names}
         if memory and memory.parent == draft.folder:
             stamps[str(folder / memory.name)] = stamps.pop(str(memory))
             memory = folder / memory.name
@@ -147,7 +147,9 @@ class TemplateStore:
             memory_file=memory,
             stamps=stamps,
         )
-        (draft.folder / MANIFEST).write_text(template.to_json())
+        manifest = draft.folder / MANIFEST
+        manifest.touch(mode=0o600)  # the nonce in it proves machines
+        manifest.write_text(template.to_json())
         draft.folder.rename(template.folder)
         return template
 
@@ -164,19 +166,15 @@ class TemplateStore:
             lock = FileLock(self.root / "locks" / folder.name.removeprefix(UNFINISHED))
             with suppress(Timeout), lock.acquire(timeout=0):
                 self._remove(folder)
-        if self._ram_folder.is_dir():
+        with suppress(OSError):
+            memory_file.forget_stores_that_are_gone(self.tmpfs)
             for file in self._ram_folder.glob("*.ram"):
                 if not (self.root / file.name.split("-")[0]).is_dir() and self._is_free(file):
                     file.unlink(missing_ok=True)
 
     @property
     def _ram_folder(self) -> Path:
-        return memory_file.folder_in_tmpfs(self.tmpfs) / self._mark
-
-    @property
-    def _mark(self) -> str:
-        """Stores of one user share the tmpfs; each has its own folder there."""
-        return str(self.root.absolute()).strip("/").replace("/", "-")[-80:]
+        return memory_file.folder_of_store(self.root, self.tmpfs)
 
     def _is_free(self, file: Path) -> bool:
         with suppress(Timeout), FileLock(self.root / "locks" / file.name.split("-")[0]).acquire(timeout=0):
@@ -192,7 +190,6 @@ class TemplateStore:
         room = memory_file.look(self.root, self.tmpfs)
         if room.fits_in_tmpfs(shape.memory):
             with suppress(OSError):
-                self._ram_folder.mkdir(mode=0o711, exist_ok=True)
                 return self._ram_folder / memory_file.file_name(shape.key)
         return folder / memory_file.file_name(shape.key)
 

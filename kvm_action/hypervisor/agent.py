@@ -44,7 +44,7 @@ class Agent:
         if not isinstance(begun, dict):
             return None
         pid = begun.get("pid")
-        status = until(lambda: self._ended(pid), deadline, every=0.02)
+        status = until(lambda: self._ended(pid), deadline, every=0.05)
         return _output(status) if status else None
 
     def time(self) -> float | None:

@@ -4,6 +4,24 @@ Scripts and values only: whoever reaches the guest (by its agent) runs them. Wha
 """
 
 from kvm_action.renewal.proof import Proof, judge
-from kvm_action.renewal.scripts import FrozenIdentity, NewIdentity, renewal, said, scripts_digest, settling
+from kvm_action.renewal.scripts import (
+    FrozenIdentity,
+    NewIdentity,
+    arrival,
+    renewal,
+    said,
+    scripts_digest,
+    settling,
+)
 
-__all__ = ["FrozenIdentity", "NewIdentity", "Proof", "judge", "renewal", "said", "scripts_digest", "settling"]
+__all__ = [
+    "FrozenIdentity",
+    "NewIdentity",
+    "Proof",
+    "arrival",
+    "judge",
+    "renewal",
+    "said",
+    "scripts_digest",
+    "settling",
+]

@@ -1,8 +1,9 @@
 # Runs as root in a machine that has just woken from a template. Perl, because Debian and Ubuntu cannot be without it.
-# Standard input: lines "name value", values in hexadecimal. Prints lines "name value" of what the machine is now.
+# After __END__ stand lines "name value", values in hexadecimal: what arrives on standard input is in no log and no
+# process list. Prints lines "name value" of what the machine is now.
 use strict; use warnings;
 sub slurp { open my $file, '<', $_[0] or return ''; local $/; <$file> // '' }
-my %to = map { my ($name, $hex) = split; ($name, pack 'H*', $hex // '') } <STDIN>;
+my %to = map { my ($name, $hex) = split; ($name, pack 'H*', $hex // '') } <DATA>;
 
 # 1. Randomness first, since every clone wakes with the same: linux/random.h, RNDADDENTROPY and RNDRESEEDCRNG.
 open my $random, '+<', '/dev/urandom' or die "urandom: $!";

@@ -1,7 +1,8 @@
-"""The two scripts: one settles a machine before it is frozen, one renews it after it woke."""
+"""The scripts: one settles a machine that is to be frozen, one renews it when it woke, one awaits its network."""
 
 import hashlib
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -51,12 +52,18 @@ def renewal(new: NewIdentity, entropy: bytes, now: float) -> Script:
     values = {name.name: getattr(new, name.name).encode() for name in fields(new)}
     values |= {"entropy": entropy, "time": f"{now:.3f}".encode()}
     lines = "".join(f"{name} {value.hex()}\n" for name, value in values.items())
-    return Script(("/usr/bin/perl", "-e", (_HERE / "renew.pl").read_text()), lines.encode())
+    return Script(("/usr/bin/perl",), (_HERE / "renew.pl").read_bytes() + f"__END__\n{lines}".encode())
+
+
+def arrival(timeout: timedelta) -> Script:
+    """Wait until the network card that was plugged in has an IPv4 address; exits 1 when it gets none."""
+    lines = f"__END__\n{timeout.total_seconds():.0f}\n"
+    return Script(("/usr/bin/perl",), (_HERE / "arrival.pl").read_bytes() + lines.encode())
 
 
 def scripts_digest() -> str:
-    """Of both scripts' text: a template that was made by others is another one."""
-    text = b"".join((_HERE / name).read_bytes() for name in ("settle.sh", "renew.pl"))
+    """Of the scripts' text: a template that was made by others is another one."""
+    text = b"".join((_HERE / name).read_bytes() for name in ("settle.sh", "renew.pl", "arrival.pl"))
     return hashlib.sha256(text).hexdigest()[:12]
 
 
