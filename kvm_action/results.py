@@ -231,6 +231,8 @@ class Measures:
     """What the run cost, where it could be measured. Bytes and seconds."""
 
     memory_peak_bytes: int | None = None
+    memory_own_bytes: int | None = None
+    """At the end: the pages that only this QEMU has, or the anonymous ones of the container's processes."""
     disk_bytes: int | None = None
     tool_memory_peak_bytes: int | None = None
     provision_seconds: float | None = None

@@ -311,8 +311,10 @@ class ContainerMachine:
     def _measures(self) -> Measures:
         if not self.has("container"):
             return Measures()
+        memory = self.container.memory(Host())
         return Measures(
-            memory_peak_bytes=self.container.memory_peak_bytes(Host()),
+            memory_peak_bytes=memory.peak,
+            memory_own_bytes=memory.own,
             queued_seconds=self.admission.queued_seconds,
             disk_bytes=self.container.disk_bytes(),
         )

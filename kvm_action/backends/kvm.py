@@ -23,7 +23,7 @@ from kvm_action.frozen import TemplateError
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
 from kvm_action.hypervisor.domain_xml import USER_NETWORK
 from kvm_action.hypervisor.networks import require_network
-from kvm_action.hypervisor.qemu_process import peak_memory
+from kvm_action.hypervisor.qemu_process import peak_memory, unique_memory
 from kvm_action.images import qemu_img
 from kvm_action.plan.model import Plan
 from kvm_action.reach import speaks_ssh
@@ -198,6 +198,7 @@ class VirtualMachine(Parts):
     def _measures(self) -> Measures:
         return Measures(
             memory_peak_bytes=peak_memory(self.domain.name) if self.has("domain") else None,
+            memory_own_bytes=unique_memory(self.domain.name) if self.has("domain") else None,
             queued_seconds=self.admission.queued_seconds if self.has("admission") else None,
             disk_bytes=size_of(self.folder.path) if self.has("folder") else None,
         )

@@ -57,6 +57,10 @@ _MEMORY_IS: Final = {
     "kvm": "QEMU's resident memory, shared pages included",
     "docker": "the control group's, page cache included",
 }
+_OWN_IS: Final = {
+    "kvm": "what only this QEMU has, at the end",
+    "docker": "the anonymous memory of its processes, at the end",
+}
 _DISK_IS: Final = {"kvm": "the overlay, the seed and a snapshot's memory", "docker": "the container's own layer"}
 
 ROWS: Final = (
@@ -81,6 +85,14 @@ ROWS: Final = (
         lambda result: result.measures.memory_peak_bytes,
         1 << 20,
         _MEMORY_IS,
+    ),
+    Row(
+        "memory_own",
+        "Memory (its own)",
+        Unit.BYTES,
+        lambda result: result.measures.memory_own_bytes,
+        1 << 20,
+        _OWN_IS,
     ),
     Row("disk", "Disk (active)", Unit.BYTES, lambda result: result.measures.disk_bytes, 1 << 20, _DISK_IS),
     *(_milestone(field.name) for field in fields(Milestones)),

@@ -19,6 +19,16 @@ from kvm_action.results import SnapshotInfo
 SNAPSHOTS: Final = "kvm-e2e/snapshot"
 _END_OF_CONSOLE: Final = 1.0
 _PIECE: Final = 1 << 16
+_ANONYMOUS: Final = re.compile(r"^(?:anon|total_rss) (\d+)$", re.MULTILINE)
+"""In memory.stat of the two versions of control groups."""
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """In bytes; None where the kernel does not say. ``peak`` has page cache in it, ``own`` has none."""
+
+    peak: int | None = None
+    own: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,14 +75,17 @@ class Container:
                 return int(each.get("SizeRw") or 0)
         return None
 
-    def memory_peak_bytes(self, host: Host) -> int | None:
-        """The most that its control group ever held, page cache included; None where the kernel does not say."""
-        with suppress(*SAYS_NO):
+    def memory(self, host: Host) -> MemoryUse:
+        """What its control group tells."""
+        try:
             pid = int(self.engine.api.inspect_container(self.id)["State"]["Pid"])
-            for file in peak_files(host.text(f"/proc/{pid}/cgroup"), self.id) if pid else ():
-                if text := host.text(file):
-                    return int(text)
-        return None
+        except SAYS_NO:
+            return MemoryUse()
+        for group in memory_groups(host.text(f"/proc/{pid}/cgroup"), self.id) if pid else ():
+            peak = host.text(f"{group}/memory.peak") or host.text(f"{group}/memory.max_usage_in_bytes")
+            own = _ANONYMOUS.search(host.text(f"{group}/memory.stat"))
+            return MemoryUse(int(peak) if peak else None, int(own[1]) if own else None)
+        return MemoryUse()
 
     def snapshot(self, name: str, parent: str | None) -> SnapshotInfo:
         """Commit its files to an image, which carries its lease and goes with it; memory is not in it."""
@@ -100,21 +113,21 @@ class Container:
                         self.engine.api.remove_image(tag)
 
 
-def peak_files(cgroups: str, container: str) -> tuple[str, ...]:
-    """Where a container's peak of memory stands, by its /proc/PID/cgroup; empty when that is another's.
+def memory_groups(cgroups: str, container: str) -> tuple[str, ...]:
+    """The folder of a container's memory group, by its /proc/PID/cgroup; none when that is another's.
 
     ``12:memory:/docker/ID`` with cgroups of version 1, ``0::/…/docker-ID.scope/init.scope`` with version 2.
     """
-    files = []
+    folders = []
     for hierarchy, controllers, path in re.findall(r"^(\d+):([^:]*):(/.*)$", cgroups, re.MULTILINE):
         own = path[: path.find(container) + len(container)] if container in path else ""
         if own and path.startswith(f"{own}.scope"):
             own += ".scope"
         if own and hierarchy == "0":
-            files.append(f"/sys/fs/cgroup{own}/memory.peak")
+            folders.append(f"/sys/fs/cgroup{own}")
         elif own and "memory" in controllers.split(","):
-            files.append(f"/sys/fs/cgroup/memory{own}/memory.max_usage_in_bytes")
-    return tuple(files)
+            folders.append(f"/sys/fs/cgroup/memory{own}")
+    return tuple(folders)
 
 
 @contextmanager

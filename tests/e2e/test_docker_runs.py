@@ -183,6 +183,7 @@ def test_the_hello_example_passes_in_a_container_and_says_what_it_could_not_test
     assert "Not testable here" in (ended.out / "report.md").read_text()
     assert result["idempotence"] == {**result["idempotence"], "exit": 0, "changes": []}
     assert result["measures"]["memory_peak_bytes"] > 10 << 20
+    assert 1 << 20 < result["measures"]["memory_own_bytes"] <= result["measures"]["memory_peak_bytes"]
     assert result["measures"]["disk_bytes"] > 10_000
     assert [(each["name"], each["memory"]) for each in result["snapshots"]] == [
         ("clean-boot", False),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvm_action.containers.container import peak_files
+from kvm_action.containers.container import memory_groups
 from kvm_action.containers.engine import unreachable
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.frames import Frames
@@ -85,21 +85,21 @@ def test_files_for_a_container_keep_their_modes_and_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cgroups", "file"),
+    ("cgroups", "folder"),
     [
         (f"3:memory:/docker/{ID}\n1:name=systemd:/docker/{ID}/init.scope\n",
-         f"/sys/fs/cgroup/memory/docker/{ID}/memory.max_usage_in_bytes"),
+         f"/sys/fs/cgroup/memory/docker/{ID}"),
         (f"0::/system.slice/docker-{ID}.scope/init.scope\n",
-         f"/sys/fs/cgroup/system.slice/docker-{ID}.scope/memory.peak"),
-        (f"0::/docker/{ID}/init.scope\n", f"/sys/fs/cgroup/docker/{ID}/memory.peak"),
+         f"/sys/fs/cgroup/system.slice/docker-{ID}.scope"),
+        (f"0::/docker/{ID}/init.scope\n", f"/sys/fs/cgroup/docker/{ID}"),
     ],
 )  # fmt: skip
-def test_the_peak_of_memory_is_read_of_the_containers_own_group(cgroups: str, file: str) -> None:
-    assert peak_files(cgroups, ID) == (file,)
+def test_memory_is_read_of_the_containers_own_group(cgroups: str, folder: str) -> None:
+    assert memory_groups(cgroups, ID) == (folder,)
 
 
-def test_the_peak_of_memory_of_another_process_is_never_taken_for_the_containers() -> None:
-    assert peak_files("0::/user.slice/session-1.scope\n3:memory:/user.slice\n", ID) == ()
+def test_the_memory_of_another_process_is_never_taken_for_the_containers() -> None:
+    assert memory_groups("0::/user.slice/session-1.scope\n3:memory:/user.slice\n", ID) == ()
 
 
 def test_docker_on_another_host_is_refused_because_the_figures_would_not_be_of_this_one() -> None:
