@@ -13,7 +13,9 @@ COMMANDS = {
     "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
     "plan": "Check a plan, or print its schema.",
     "image": "The store of base images: build, import, list, inspect, remove.",
+    "publish": "Show a result as a check run on GitHub.",
     "reap": "Remove what dead runs left behind.",
+    "action": "What action.yml calls.",
 }
 
 

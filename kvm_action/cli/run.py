@@ -1,7 +1,7 @@
 """`kvm-e2e run`: wires a plan, a backend, the terminal and the reports together."""
 
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,8 +87,8 @@ def _options(chosen: dict[str, object]) -> Options:
     )
 
 
-def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
-    """Run a loaded plan with the terminal, the event log and the reports attached."""
+def run_plan(loaded: LoadedPlan, options: Options, told: AbstractContextManager[Sink] | None = None) -> RunResult:
+    """Run a loaded plan with the event log, the reports and the terminal (or ``told`` instead) attached."""
     run_id = new_run_id(datetime.now(UTC))
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
     keep = options.keep or loaded.plan.keep
@@ -96,7 +96,7 @@ def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
     with interruptible() as interruption, ExitStack() as stack:
         sink = tee(
             stack.enter_context(events_file(out / "events.jsonl")),
-            stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
+            stack.enter_context(told or terminal_sink(stream, is_terminal=stream.isatty())),
         )
         using = lifecycle.Collaborators(
             sink=sink, report=write_all, keep=keep, limit=options.timeout, undisturbed=interruption.held

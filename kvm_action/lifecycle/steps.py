@@ -82,8 +82,9 @@ def validate(context: RunContext) -> str:
     def on_result(result: CheckResult) -> None:
         context.sink(CheckFinished(result=result))
 
-    context.checks = tuple(
-        run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
+    lines = [context.loaded.position(("checks", index))[0] for index in range(len(plan.checks))]
+    context.checks = run_checks(
+        context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result, lines=lines
     )
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
