@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-machines test-e2e-kvm check-kvm-prerequisites image lint format clean
+.PHONY: help setup test test-unit test-machines test-action test-e2e-kvm check-kvm-prerequisites image lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 .PHONY: .host .host-tests
 .host:
 	@tools/host-packages run
+
+.host-action:
+	@tools/host-packages run action
 
 .host-tests:
 	@tools/host-packages run test
@@ -47,6 +50,18 @@ test-unit: setup ## the tests that need no machine (seconds)
 
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
+
+ACTION_TESTS := build/action-tests/.installed
+
+$(ACTION_TESTS): tests/action/package.json pyproject.toml $(STAMP)
+	@echo "installing what the tests of the action need: act, linters, GitHub's own parser"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,action]'
+	@mkdir -p $(@D) && cp tests/action/package.json $(@D)/
+	@cd $(@D) && npm install --silent --no-package-lock --no-audit --no-fund
+	@touch $@
+
+test-action: .host-action setup $(ACTION_TESTS) ## the GitHub action: act, real machines, GitHub's parser, linters (10 minutes)
+	$(PYTEST) tests/action -m action
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .

@@ -88,11 +88,12 @@ def remove_unused(folder, but):
 
 
 def run(*command):
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    pipe = subprocess.PIPE
+    ended = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT)
     lines = ended.stdout.decode(errors="replace").splitlines()
-    for line in lines:
-        print("  | " + line.replace("##[", "## ["))
     if ended.returncode:
+        for line in lines:
+            print("  | " + line.replace("##[", "## ["))
         print("::endgroup::", flush=True)
         words = lines[-1] if lines else "exit status {}".format(ended.returncode)
         fail("could not make the Python environment: " + words, "Are these packages installed? " + PACKAGES)
