@@ -18,8 +18,8 @@ FROM_GUEST: Final = "artifacts"
 
 def artifact_name(plan: str, job: str, index: str, attempt: str, run: str) -> str:
     """A name that no other job of the workflow run has: not in a matrix, not in another attempt."""
-    unique = "-".join(part for part in (job, index, attempt, run.rpartition("-")[2]) if part)
-    return legal_name(f"kvm-e2e-{legal_name(plan, 40)}-{legal_name(unique, 50)}")
+    parts = ("kvm-e2e", legal_name(plan, 40), legal_name(job, 30), index, attempt, run.rpartition("-")[2])
+    return legal_name("-".join(part for part in parts if part))
 
 
 def stage(out: Path, into: Path, what: frozenset[Upload]) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from github import GithubException
 from requests.exceptions import RequestException
 
-from kvm_action.publish.errors import Refusal, explained, is_passing, retry_after
+from kvm_action.publish.errors import PublishError, Refusal, explained, is_passing, retry_after
 from kvm_action.wait import Deadline
 
 T = TypeVar("T")
@@ -40,6 +40,8 @@ class Attempts:
                 wait = next(waits, None)
                 if wait is None or not self._pause(error, wait):
                     raise explained(error, what, needs) from None
+            except AssertionError as error:  # PyGithub's way to refuse an answer that names another host
+                raise PublishError(f"{what} failed: GitHub's answer is not as expected ({error})") from None
 
     def _pause(self, error: Refusal, wait: float) -> bool:
         """Wait before another attempt; False when there shall be none."""

@@ -35,4 +35,4 @@ def repository(access: Access) -> Repository:
         seconds_between_writes=None,
         lazy=True,
     )
-    return client.get_repo(access.repository, lazy=True)
+    return client.get_repo(access.repository)

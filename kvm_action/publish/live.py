@@ -1,7 +1,7 @@
 """A check run that follows a run: a sink whose events never wait for GitHub, and one last word at the end."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Lock, Thread
 from typing import Final
@@ -31,6 +31,9 @@ class Published:
     problem: PublishError | None = None
 
 
+_UNFINISHED: Final = Published(problem=PublishError("the check run was not completed"))
+
+
 @dataclass(frozen=True)
 class _Last:
     page: Page
@@ -49,7 +52,7 @@ class LiveCheckRun:
     _running: str = ""
     _steps: tuple[StepResult, ...] = ()
     _last: _Last | None = None
-    _outcome: Published = Published()
+    _outcome: Published = _UNFINISHED
     _thread: Thread | None = None
 
     def start(self) -> None:
@@ -88,10 +91,11 @@ class LiveCheckRun:
     def _follow(self) -> None:
         try:
             run = self.checks.open(self._page(), datetime.now(UTC), Attempts(deadline=Deadline(PATIENCE)))
-            self._outcome = Published(url=run.html_url)
+            self._outcome = replace(_UNFINISHED, url=run.html_url)
             self._update_until_the_end(run)
             assert self._last is not None  # noqa: S101 - `_ending` is set after it
             self.checks.complete(run, self._last.page, Attempts(deadline=self._last.deadline))
+            self._outcome = Published(url=run.html_url)
         except PublishError as error:
             self._outcome = Published(url=self._outcome.url, problem=error)
 
