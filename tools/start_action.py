@@ -35,7 +35,13 @@ def main():
     python = str(environment / "bin" / "python")
     # The checkout of the action is new for each job; what Python compiles of it need not be.
     cache = "pycache_prefix={}".format(environment / "pycache")
-    os.execv(python, [python, "-I", "-X", cache, "-c", START, str(ROOT), "action"])
+    os.execv(python, [python, "-I", "-X", cache, "-c", START, str(ROOT), *words()])
+
+
+def words():
+    """The command: of the action itself, or the one that command/action.yml hands over, one argument a line."""
+    lines = (line.strip() for line in os.environ.get("KVM_E2E_ARGUMENTS", "action").splitlines())
+    return [line for line in lines if line]
 
 
 def home():
@@ -60,7 +66,7 @@ def build(environment):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (environment / COMPLETE).exists():
             return
-        print("::group::Prepare kvm-e2e (once on this runner)", flush=True)
+        print("::group::Prepare kvm-e2e (once on this runner)", file=sys.stderr, flush=True)
         shutil.rmtree(str(environment), ignore_errors=True)
         run(sys.executable, "-I", "-m", "venv", str(environment))
         pip = [str(environment / "bin" / "python"), "-I", "-m", "pip", "install", "--quiet", "--require-hashes"]
@@ -69,7 +75,7 @@ def build(environment):
         run(*pip, "--no-build-isolation", "-r", str(LOCKED))
         (environment / COMPLETE).touch()
         remove_unused(environment.parent, environment)
-        print("::endgroup::", flush=True)
+        print("::endgroup::", file=sys.stderr, flush=True)
 
 
 def mark_as_used(environment):
@@ -93,8 +99,8 @@ def run(*command):
     lines = ended.stdout.decode(errors="replace").splitlines()
     if ended.returncode:
         for line in lines:
-            print("  | " + line.replace("##[", "## ["))
-        print("::endgroup::", flush=True)
+            print("  | " + line.replace("##[", "## ["), file=sys.stderr)
+        print("::endgroup::", file=sys.stderr, flush=True)
         words = lines[-1] if lines else "exit status {}".format(ended.returncode)
         fail("could not make the Python environment: " + words, "Are these packages installed? " + PACKAGES)
 
@@ -102,7 +108,7 @@ def run(*command):
 def fail(message, hint):
     for character, escape in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
         message = message.replace(character, escape)
-    print("::error title=kvm-e2e::{}%0A{}".format(message, hint), flush=True)
+    print("::error title=kvm-e2e::{}%0A{}".format(message, hint), file=sys.stderr, flush=True)
     if os.environ.get("GITHUB_OUTPUT"):
         with open(os.environ["GITHUB_OUTPUT"], "a") as outputs:
             outputs.write("outcome=error\nfailure-class=host\n")

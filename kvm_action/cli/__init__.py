@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
     "plan": "Check a plan, or print its schema.",
     "image": "The store of base images: build, import, list, inspect, remove.",
+    "results": "The results of several runs as one table.",
     "publish": "Show a result as a check run on GitHub.",
     "reap": "Remove what dead runs left behind.",
     "action": "What action.yml calls.",
