@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-machines test-action test-e2e-kvm check-kvm-prerequisites image lint format clean
+.PHONY: help setup test test-unit test-machines test-action requirements test-e2e-kvm check-kvm-prerequisites image lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -62,6 +62,12 @@ $(ACTION_TESTS): tests/action/package.json pyproject.toml $(STAMP)
 
 test-action: .host-action setup $(ACTION_TESTS) ## the GitHub action: act, real machines, GitHub's parser, linters (10 minutes)
 	$(PYTEST) tests/action -m action
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+
+requirements: $(ACTION_TESTS) ## lock the action's Python packages anew, with hashes
+	$(LOCK) pyproject.toml --output-file tools/requirements.txt
+	@printf 'setuptools\nwheel\n' | $(LOCK) --no-annotate - --output-file tools/requirements-build.txt
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .

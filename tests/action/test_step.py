@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def test_a_second_job_starts_within_a_second(action: Path, home: Path, step: Ste
     assert min(once() for _ in range(3)) < 1
 
 
-def test_the_first_step_of_a_run_begins_within_a_second_and_a_half(step: Step, tmp_path: Path) -> None:
+def test_the_first_step_of_a_run_begins_within_a_second_and_a_half(
+    step: Step, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     step.inputs["image"] = "missing"
 
     def once() -> float:
@@ -98,7 +101,7 @@ def test_the_first_step_of_a_run_begins_within_a_second_and_a_half(step: Step, t
         return datetime.fromisoformat(first["at"]).timestamp() - began
 
     overhead = min(once() for _ in range(3))
-    print(f"action overhead, warm: {overhead:.2f} s")
+    record_property("action overhead, warm, seconds", round(overhead, 3))
     assert overhead < 1.5
 
 
@@ -156,7 +159,9 @@ def test_names_of_folders_plans_and_branches_are_text(step: Step) -> None:
 # --- its end
 
 
-def test_a_cancelled_job_leaves_a_report_and_no_machine(step: Step, httpserver: HTTPServer) -> None:
+def test_a_cancelled_job_leaves_a_report_and_no_machine(
+    step: Step, httpserver: HTTPServer, record_property: Callable[[str, object], None]
+) -> None:
     github = serve(httpserver)
     step.inputs["github-token"] = "ghs_secret0123456789"
     step.environment["GITHUB_API_URL"] = httpserver.url_for("").rstrip("/")
@@ -164,7 +169,7 @@ def test_a_cancelled_job_leaves_a_report_and_no_machine(step: Step, httpserver: 
     with step.start() as running:
         wait_for(lambda: "begun" in running.log, BOOT, "the script")
         took = running.cancel()
-        print(f"cancelled: ended after {took:.1f} s")
+        record_property("cancelled: seconds to the end", round(took, 2))
     assert running.process.returncode == 130
     assert took < 7.5, "it should not need the second signal"
     assert machines() <= before
