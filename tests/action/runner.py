@@ -50,15 +50,16 @@ class Step:
             "RUNNER_TEMP": str(self.folder / "tmp"),
             **self.environment,
         }
-        process = subprocess.Popen(
-            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script],
-            cwd=self.folder / "workspace",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "log").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", script],
+                cwd=self.folder / "workspace",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         return Running(process, self.folder)
 
 
