@@ -14,7 +14,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 NODE_MODULES = REPOSITORY / "build/action-tests/node_modules"
 LIMIT = 900
-_PINNED = re.compile(r"uses: (actions/upload-artifact@[0-9a-f]{40})")
+_PINNED = re.compile(r"uses: (actions/(?:up|down)load-artifact)@([0-9a-f]{40})")
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 
 
@@ -85,13 +85,14 @@ class Project:
         git(project, "init", "--quiet", "--initial-branch=main")
         git(project, "add", "--all")
         git(project, "commit", "--quiet", "--allow-empty", "--message=test")
-        pinned = _PINNED.search((self.action / "action.yml").read_text())
-        assert pinned
+        files = (self.action / "action.yml", *(project / ".github/workflows").iterdir())
+        pinned = {match for file in files for match in _PINNED.findall(file.read_text())}
+        stand_ins = [f"{name}@{sha}={REPOSITORY / 'tests/action' / Path(name).name}" for name, sha in pinned]
         command = [
             *(str(Path(sys.executable).parent / "act"), event, "--json"),
             *("-P", "self-hosted=-self-hosted", "-P", "kvm=-self-hosted"),
             *("--local-repository", f"org/kvm-e2e@v1={self.action}"),
-            *("--local-repository", f"{pinned[1]}={REPOSITORY / 'tests/action/upload-artifact'}"),
+            *(word for stand_in in sorted(stand_ins) for word in ("--local-repository", stand_in)),
             *("--artifact-server-path", str(artifacts), "--artifact-server-addr", "127.0.0.1"),
             *("--artifact-server-port", str(free_port())),
             *("--env", f"KVM_E2E_HOME={self.home}"),

@@ -1,6 +1,7 @@
 """Workflows that use the action, run by act: what a user finds in the log, the outputs and the artifact."""
 
 import json
+import re
 import tarfile
 from io import BytesIO
 
@@ -37,6 +38,18 @@ checks:
 artifacts: [/tmp/odd/**]
 """
 SCRIPT = "mkdir /tmp/odd; echo x > '/tmp/odd/a:b?c'; chmod 751 '/tmp/odd/a:b?c'; echo '::error::owned'"
+FLEET = """
+on: workflow_dispatch
+permissions: {}
+jobs:
+  fleet:
+    uses: ./.github/workflows/kvm-e2e.yml
+    with:
+      plans: |
+        e2e/one.yml
+        e2e/two.yml
+      images: missing-a, missing-b
+"""
 
 
 def job(**inputs: str) -> str:
@@ -127,3 +140,26 @@ def test_what_is_not_wanted_is_not_uploaded(project: Project, upload: str) -> No
     ended = project.run(job(image="missing", upload=upload))
     assert ended.outputs()["artifact-id"] == ""
     assert not ended.uploaded()
+
+
+def test_the_workflow_for_a_fleet_shares_plans_and_images_and_puts_the_results_together(project: Project) -> None:
+    """The reusable workflow as it stands, but for where the action comes from: act knows no ``job.workflow_sha``."""
+    text = (project.action / ".github/workflows/kvm-e2e.yml").read_text()
+    own = re.compile(r"      - name: Check out the action.*?persist-credentials: false\n", re.DOTALL)
+    assert len(own.findall(text)) == 3
+    text = own.sub("", text)
+    text = re.sub(r"uses: \./\.kvm-e2e(/\w+)?", r"uses: org/kvm-e2e\1@v1", text)
+    project.write(".github/workflows/kvm-e2e.yml", text)
+    for name in ("one", "two"):
+        project.write(f"e2e/{name}.yml", PLAN.replace("name: small", f"name: {name}").replace("SCRIPT", "true"))
+    ended = project.run(FLEET)
+    assert ended.status == 1, "no run passed"
+    uploaded = ended.uploaded()
+    all_results = uploaded.pop("all-results-1")
+    assert len(uploaded) == 4
+    assert len([name for name in all_results if name.endswith("result.json")]) == 4
+    assert "## 0 of 4 runs passed" in ended.log
+    for name in ("one", "two"):
+        for image in "ab":
+            assert f"There is no image missing-{image}" in ended.log
+        assert f"| {name} |" in ended.log
