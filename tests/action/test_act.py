@@ -143,7 +143,7 @@ def test_what_is_not_wanted_is_not_uploaded(project: Project, upload: str) -> No
 
 
 def test_the_workflow_for_a_fleet_shares_plans_and_images_and_puts_the_results_together(project: Project) -> None:
-    """The reusable workflow as it stands, but for where the action comes from: act knows no ``job.workflow_sha``."""
+    """The workflow as it stands, but for where the action comes from: act knows no ``job.workflow_sha``."""
     text = (project.action / ".github/workflows/kvm-e2e.yml").read_text()
     own = re.compile(r"      - name: Check out the action.*?persist-credentials: false\n", re.DOTALL)
     assert len(own.findall(text)) == 3
