@@ -23,7 +23,7 @@ from kvm_action.results import RunResult
 from kvm_action.wait import Deadline
 from kvm_action.workflow.commands import Annotation, Level, annotation_command, shown
 from kvm_action.workflow.files import SUMMARY_LIMIT, write_outputs, write_summary
-from kvm_action.workflow.job import Job
+from kvm_action.workflow.job import Job, legal_name
 from kvm_action.workflow.stream import JobLog
 
 HISTORY_PATIENCE: Final = timedelta(seconds=30)
@@ -98,13 +98,14 @@ class Telling:
             raise HostError("the result was not added to the history: there is no token or repository")
         access = Access(repository=self.job.repository, token=inputs.token, api=self.job.api)
         branch = DataBranch(repository=repository(access), name=inputs.history_branch)
+        path = f"runs/{result.started_at:%Y/%m}/{legal_name(result.id)}.json"
         branch.put(
-            f"runs/{result.id}.json",
+            path,
             result_file.dumps(result),
             f"Add run {result.id}: {result.outcome}",
             Attempts(deadline=Deadline(HISTORY_PATIENCE)),
         )
-        self.log.write(f"history: runs/{result.id}.json on the branch {inputs.history_branch}\n")
+        self.log.write(f"history: {path} on the branch {inputs.history_branch}\n")
 
     # --- no result
 

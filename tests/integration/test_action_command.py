@@ -95,7 +95,8 @@ def test_a_run_that_fails_is_told_in_every_way(job: Job, github: GitHub) -> None
     assert (run["name"], run["conclusion"]) == ("kvm-e2e: vps on missing", "failure")
     assert run["details_url"] == "https://github.com/org/app/actions/runs/7"
     (name,) = github.files["kvm-e2e-history"]
-    assert name == f"runs/{job.outputs['run-id']}.json"
+    run_id = job.outputs["run-id"]
+    assert name == f"runs/{run_id[:4]}/{run_id[4:6]}/{run_id}.json"
     assert result_file.loads(github.files["kvm-e2e-history"][name]).outcome == "error"
 
 
