@@ -1,6 +1,7 @@
 """The inputs of the action, read from text to values; all mistakes in them are told at once. It runs nothing."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -185,7 +186,8 @@ def _plan(text: str) -> str:
 
 
 def _folder(text: str) -> Path:
-    if not (folder := Path(text)).is_dir():
+    folder = Path(text)
+    if not folder.is_dir() or not os.access(folder, os.X_OK):
         raise ValueError("a folder of the workspace")
     return folder
 
