@@ -22,7 +22,7 @@ FLOORS: Final = {
     "runs": 2, "doctor": 2, "accel": 2, "images": 2, "seed": 2, "ssh": 2, "hypervisor": 2, "guest_state": 2,
     "backends": 3, "checks": 3,
     "lifecycle": 4, "bench": 4,
-    "report": 5,
+    "report": 5, "history": 5, "pages": 5,
     "cli": 6,
 }  # fmt: skip
 # Capabilities do not know each other.
@@ -83,7 +83,7 @@ def test_capabilities_do_not_know_each_other_and_telling_never_sees_a_machine(pa
     part, used = part_of(name_of(path)), own_imports(path)
     if part in STRANGERS:
         assert not (used & STRANGERS) - {part}
-    if part in {"report", "result_file"}:
+    if part in {"report", "result_file", "history", "pages"}:
         assert not used & MACHINERY
     if part == "checks":
         assert not used & (MACHINERY - {"checks"})

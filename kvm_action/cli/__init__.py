@@ -13,6 +13,7 @@ COMMANDS = {
     "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
     "plan": "Check a plan, or print its schema.",
     "image": "The store of base images: build, import, list, inspect, remove.",
+    "history": "Keep results, list them, look for what broke or got slower.",
     "reap": "Remove what dead runs left behind.",
 }
 
