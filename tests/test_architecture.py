@@ -40,6 +40,8 @@ DOORS: Final = {
     "click": {"cli"},
     "junitparser": {"report", "checks"},
     "ruamel": {"plan"},
+    "mkdocs": {"pages"},
+    "yaml": {"pages"},
 }
 
 

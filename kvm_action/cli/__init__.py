@@ -14,6 +14,7 @@ COMMANDS = {
     "plan": "Check a plan, or print its schema.",
     "image": "The store of base images: build, import, list, inspect, remove.",
     "history": "Keep results, list them, look for what broke or got slower.",
+    "site": "Make the site that shows the history.",
     "reap": "Remove what dead runs left behind.",
 }
 

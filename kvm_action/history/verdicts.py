@@ -9,7 +9,7 @@ from typing import Final
 from kvm_action.history.record import CheckSeen, Record
 from kvm_action.results import CheckOutcome, Outcome
 
-RECENT: Final = 30
+RECENT: Final = 24
 _BAD: Final = {CheckOutcome.FAILED, CheckOutcome.ERROR}
 
 
@@ -31,6 +31,11 @@ class Standing:
     def is_green(self) -> bool:
         """Did the newest run pass?"""
         return self.newest.is_green
+
+    @property
+    def recent_outcomes(self) -> tuple[tuple[Record, Outcome], ...]:
+        """The newest runs, each with how it ended."""
+        return tuple((record, record.outcome) for record in self.recent)
 
 
 @dataclass(frozen=True, kw_only=True)
