@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-machines test-e2e-kvm check-kvm-prerequisites image lint format clean
+.PHONY: help setup test test-unit test-machines test-site test-e2e-kvm check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -48,6 +48,13 @@ test-unit: setup ## the tests that need no machine (seconds)
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
 
+test-site: .host-tests setup ## the site in a real browser: every page, from http and from a disk (a minute or two)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	$(PYTEST) tests/site -m browser
+
+site: setup ## make the site of the history in history/ and the pages in site/ (_site/)
+	@$(BIN)/kvm-e2e site build --strict
+
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,5 +65,5 @@ format: setup ## let ruff format the code
 	$(BIN)/ruff format .
 
 clean: ## remove the environment, caches and results; images and machines stay
-	rm -rf $(VENV) build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) _site build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

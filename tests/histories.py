@@ -91,4 +91,4 @@ def _vary(result: dict, number: int, random: Random) -> None:  # type: ignore[ty
         step["seconds"] = round(step["seconds"] * factor, 3)
     for name, value in result["measures"].items():
         if value is not None:
-            result["measures"][name] = round(value * factor, 3)
+            result["measures"][name] = round(value * factor, None if name.endswith("bytes") else 3)

@@ -2,7 +2,9 @@
 
 import logging
 import os
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -27,9 +29,8 @@ def command() -> None:
 @click.option("--strict", is_flag=True, help="Fail on a warning, such as a link that leads nowhere.")
 def build(folder: Path | None, out: Path | None, *, strict: bool) -> None:
     """Make the site: a folder for any web server, also below a path, or to be opened from a disk."""
-    from kvm_action.pages.building import build_site
-
-    made = build_site(_prepared(folder), out, strict=strict)
+    building, chosen = _prepared(folder)
+    made = building.build_site(chosen, out, strict=strict)
     click.echo(f"{made / 'index.html'}")
 
 
@@ -38,15 +39,17 @@ def build(folder: Path | None, out: Path | None, *, strict: bool) -> None:
 @click.option("--address", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT")
 def serve(folder: Path | None, address: str) -> None:
     """Show the site, and make it again when a result or a page changes."""
-    from kvm_action.pages.building import serve_site
+    building, chosen = _prepared(folder)
+    building.serve_site(chosen, address)
 
-    serve_site(_prepared(folder), address)
 
+def _prepared(folder: Path | None) -> tuple[ModuleType, Path]:
+    """What builds, and from which mkdocs.yml. mkdocs may not be installed: only this command needs it.
 
-def _prepared(folder: Path | None) -> Path:
-    """The mkdocs.yml to use; mkdocs reads it again and again, so the history's place is left in the environment."""
+    mkdocs reads its configuration again and again, so the history's place is left in the environment.
+    """
     try:
-        from kvm_action.pages.building import OURS, configuration
+        building = import_module("kvm_action.pages.building")
     except ModuleNotFoundError as error:
         raise HostError(
             f"the site needs {error.name}, which is not installed", "pip install 'kvm-e2e[site]'"
@@ -54,7 +57,7 @@ def _prepared(folder: Path | None) -> Path:
     for name, level in (("mkdocs", logging.WARNING), ("mkdocs.plugins.kvm-e2e", logging.INFO)):
         logging.getLogger(name).setLevel(level)
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    chosen = configuration(Path.cwd())
-    if folder or chosen == OURS:
+    chosen = building.configuration(Path.cwd())
+    if folder or chosen == building.OURS:
         os.environ["KVM_E2E_HISTORY"] = str((folder or Path("history")).absolute())
-    return chosen
+    return building, chosen

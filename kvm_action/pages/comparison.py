@@ -16,6 +16,7 @@ from kvm_action.pages.charts import Chart, Line
 MOST_SAMPLES: Final = 30
 """The newest of a series: older ones measured an older script."""
 MOST_GROUPS: Final = 40
+_LARGE: Final = frozenset({"Total", "Provisioning"})
 _MILESTONES: Final = {
     "kernel": "Kernel",
     "userspace": "Userspace",
@@ -54,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A plan on an image on a machine: the table and its chart."""
+    """A plan on an image on a machine: the table and its charts."""
 
     plan: str
     image: str
@@ -62,7 +63,7 @@ class Group:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     boot: tuple[Row, ...]
-    chart: Chart
+    charts: tuple[Chart, ...]
 
 
 def groups(records: Sequence[Record]) -> tuple[Group, ...]:
@@ -89,7 +90,7 @@ def _group(plan: str, image: str, machine: str, series: dict[SeriesKey, list[Rec
         columns=columns,
         rows=rows,
         boot=_boot(columns),
-        chart=_chart(plan, columns, rows),
+        charts=_charts(columns, rows),
     )
 
 
@@ -128,20 +129,31 @@ def _boot(columns: Sequence[Column]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _chart(plan: str, columns: Sequence[Column], rows: Sequence[Row]) -> Chart:
+def _charts(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[Chart, ...]:
+    """Two: what takes as long as the script does would make the rest too small to be seen."""
     timed = [row for row in rows if row.unit == "s"]
+    large = [row for row in timed if row.title in _LARGE]
+    small = [row for row in timed if row.title not in _LARGE]
+    titles = ("The whole run and the script", "What the test itself takes")
+    return tuple(_chart(title, columns, some) for title, some in zip(titles, (large, small), strict=True) if some)
+
+
+def _chart(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> Chart:
     return Chart(
         kind="bars",
-        title=f"{plan}: median seconds, with the interval of the median",
+        title=f"{title}: median, with its interval",
         unit="s",
-        labels=tuple(row.title for row in timed),
+        labels=tuple(row.title for row in rows),
         lines=tuple(
-            Line(
-                name=column.title,
-                values=tuple(cell.summary.median if (cell := row.cells[at]).summary else None for row in timed),
-                low=tuple(cell.summary.low if (cell := row.cells[at]).summary else None for row in timed),
-                high=tuple(cell.summary.high if (cell := row.cells[at]).summary else None for row in timed),
-            )
-            for at, column in enumerate(columns)
+            _line(column.title, [row.cells[at].summary for row in rows]) for at, column in enumerate(columns)
         ),
+    )
+
+
+def _line(name: str, summaries: Sequence[Summary | None]) -> Line:
+    return Line(
+        name=name,
+        values=tuple(one.median if one else None for one in summaries),
+        low=tuple(one.low if one else None for one in summaries),
+        high=tuple(one.high if one else None for one in summaries),
     )

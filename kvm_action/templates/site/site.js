@@ -152,6 +152,18 @@
     },
   };
 
+  const short = (seconds) => {
+    if (seconds < 60 || seconds % 60) return `${Number(seconds.toFixed(2))} s`;
+    return seconds < 3600 || seconds % 3600 ? `${seconds / 60} min` : `${seconds / 3600} h`;
+  };
+
+  /* marks at round times, not at 1 min 40 s */
+  const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
+  const spacing = (spec) => {
+    const most = Math.max(...spec.lines.flatMap(({ values, high }) => [...values, ...(high ?? [])]).filter(Number.isFinite), 0.1);
+    return STEPS.find((step) => most / step <= 6) ?? most / 5;
+  };
+
   const told = (spec, of, at) => {
     const { name, values, low, high } = spec.lines[of];
     const between = low?.[at] == null ? "" : ` (${duration(low[at])} to ${duration(high[at])})`;
@@ -168,10 +180,10 @@
       onClick: (_event, active) => { if (active.length && spec.links.length) location.href = spec.links[active[0].index]; },
       onHover: (_event, active) => { canvas.style.cursor = active.length && spec.links.length ? "pointer" : ""; },
       scales: {
-        x: { ticks: { color: soft, maxRotation: 0, autoSkip: true, autoSkipPadding: 24,
-          callback(value) { const label = this.getLabelForValue(value); return spec.kind === "line" ? label.slice(0, 10) : label; } },
+        x: { ticks: { color: soft, maxRotation: 0, autoSkip: spec.kind === "line", autoSkipPadding: 24,
+          callback(value) { const label = this.getLabelForValue(value); return spec.kind === "line" ? label.slice(0, 10) : label.split(" "); } },
           grid: { display: false } },
-        y: { beginAtZero: true, ticks: { color: soft, callback: (value) => duration(value) }, grid: { color: line }, border: { display: false } },
+        y: { beginAtZero: true, ticks: { color: soft, stepSize: spacing(spec), callback: short }, grid: { color: line }, border: { display: false } },
       },
       plugins: {
         legend: { position: "bottom", labels: { color: ink, usePointStyle: true, boxHeight: 7 } },
