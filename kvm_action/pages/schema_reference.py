@@ -1,7 +1,6 @@
 """The plan reference, made from the plan's JSON Schema: each key with its type, default and meaning."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kvm_action.pages.markdown import cell, code
@@ -16,19 +15,8 @@ _WORDS: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Key:
-    """A key of a plan."""
-
-    path: str
-    type: str
-    default: str
-    words: str
-    is_required: bool
-
-
 def plan_reference(schema: Schema) -> str:
-    """Markdown: a section for the plan, and one for each of its parts and checks."""
+    """Markdown: a section for the plan, and one for each part of it, named by the keys that lead there."""
     return _Reference(schema).text()
 
 
@@ -36,47 +24,54 @@ class _Reference:
     def __init__(self, schema: Schema) -> None:
         self._parts: Schema = schema.get("$defs", _NOTHING)
         self._schema = schema
+        self._titles = dict(self._named(schema, ""))
 
     def text(self) -> str:
-        sections = [self._section("The plan", self._schema)]
-        for name, part in sorted(self._shown.items()):
-            sections.append(self._section(name, part))
+        """The plan first, then its parts in the order of its keys."""
+        sections = [self._section("All of it", self._schema)]
+        sections += [self._section(title, self._parts[name]) for name, title in self._titles.items()]
         return "\n".join(sections)
 
-    @property
-    def _shown(self) -> dict[str, Schema]:
-        return {name: part for name, part in self._parts.items() if part.get("properties")}
+    def _named(self, node: Schema, path: str) -> Iterator[tuple[str, str]]:
+        """The parts that have keys of their own, each with the keys that lead to it."""
+        for key, value in self._mapping(node).get("properties", _NOTHING).items():
+            for name in _references(value):
+                if "properties" in self._mapping(self._parts[name]):
+                    title = f"{path} {key}".strip()
+                    yield name, title
+                    yield from self._named(self._parts[name], title)
+
+    def _mapping(self, node: Schema) -> Schema:
+        """The alternative of ``node`` that has keys: many parts have a short form too."""
+        if "properties" in node:
+            return node
+        found: Schema = next((one for one in node.get("anyOf", ()) if "properties" in one), _NOTHING)
+        return found
 
     def _section(self, title: str, part: Schema) -> str:
+        mapping = self._mapping(part)
+        required = mapping.get("required", ())
         rows = [
-            f"| {code(key.path)}{' **required**' if key.is_required else ''} | {cell(key.type)} "
-            f"| {code(key.default) if key.default else ''} | {cell(key.words)} |"
-            for key in self._keys(part)
+            f"| {code(name)}{' **required**' if name in required else ''} | {self._type(value)} "
+            f"| {_default(value)} | {cell(self._words(value))} |"
+            for name, value in mapping.get("properties", _NOTHING).items()
         ]
+        short = [one for one in part.get("anyOf", ()) if "properties" not in one and one.get("type") != "null"]
+        lead = [cell(str(mapping.get("description", "")))]
+        lead += [f"Short form, {self._type(one)}: {cell(str(one.get('description', '')))}" for one in short]
         head = "| key | what it takes | default | meaning |\n|---|---|---|---|"
-        words = cell(part.get("description", ""))
-        return "\n".join([f"### {title}", "", words, "", head, *rows, ""])
+        return "\n".join([f"### {title}", "", "\n\n".join(lead), "", head, *rows, ""])
 
-    def _keys(self, part: Schema) -> Iterator[Key]:
-        required = part.get("required", ())
-        for name, value in part.get("properties", _NOTHING).items():
-            yield Key(
-                path=name,
-                type=self._type(value),
-                default=self._default(value),
-                words=str(value.get("description", "") or self._behind(value).get("description", "")),
-                is_required=name in required,
-            )
-
-    def _behind(self, node: Schema) -> Schema:
-        reference = str(node.get("$ref", ""))
-        return self._parts.get(reference.rpartition("/")[2], _NOTHING) if reference else _NOTHING
+    def _words(self, node: Schema) -> str:
+        own = str(node.get("description", ""))
+        behind = (self._mapping(self._parts[name]) for name in _references(node))
+        return own or next((str(one["description"]) for one in behind if "description" in one), "")
 
     def _type(self, node: Schema) -> str:
         if "$ref" in node:
             name = str(node["$ref"]).rpartition("/")[2]
-            is_shown = name in self._shown
-            return f"[{name}](#{name.lower()})" if is_shown else self._type(self._parts.get(name, _NOTHING))
+            title = self._titles.get(name)
+            return f"[{title}](#{title.replace(' ', '-')})" if title else self._type(self._parts[name])
         if values := node.get("enum") or ([node["const"]] if "const" in node else []):
             return ", ".join(f"`{one}`" for one in values)
         if several := node.get("anyOf") or node.get("oneOf"):
@@ -87,8 +82,19 @@ class _Reference:
         kind = str(node.get("type", ""))
         return _WORDS.get(kind, kind)
 
-    def _default(self, node: Schema) -> str:
-        value = node.get("default")
-        if value is None or value in ([], {}):
-            return ""
-        return str(value).lower() if isinstance(value, bool) else str(value)
+
+def _references(node: Schema) -> Iterator[str]:
+    """The names of the parts that ``node`` means, itself or as the items of a list."""
+    if "$ref" in node:
+        yield str(node["$ref"]).rpartition("/")[2]
+    for one in (*node.get("anyOf", ()), node.get("items", _NOTHING)):
+        yield from _references(one) if one else ()
+
+
+def _default(node: Schema) -> str:
+    value = node.get("default")
+    if value is None or value in ([], {}, ""):
+        return ""
+    if isinstance(value, list):
+        return code(f"[{', '.join(map(str, value))}]")
+    return code(str(value).lower() if isinstance(value, bool) else str(value))
