@@ -17,12 +17,15 @@ help: ## list the commands
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-tests
+.PHONY: .host .host-tests .host-site
 .host:
 	@tools/host-packages run
 
 .host-tests:
 	@tools/host-packages run test
+
+.host-site:
+	@command -v npm >/dev/null || tools/host-packages site
 
 $(STAMP): pyproject.toml tools/host-packages | .host
 	@echo "making the Python environment in $(VENV)"
@@ -48,12 +51,15 @@ test-unit: setup ## the tests that need no machine (seconds)
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
 
-test-site: .host-tests setup ## the site in a real browser: every page, from http and from a disk (a minute or two)
+test-site: .host-tests .host-site setup ## the site in a real browser: every page, from http and from a disk (a minute or two)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	$(PYTEST) tests/site -m browser
 
-site: setup ## make the site of the history in history/ and the pages in site/ (_site/)
-	@$(BIN)/kvm-e2e site build --strict
+site: .host-site setup ## make _site/ of history/, of the branch kvm-e2e-history if there is one, and of site/
+	@rm -rf build/history && mkdir -p build && cp -R history build/history
+	@if git rev-parse --quiet --verify origin/kvm-e2e-history >/dev/null; then \
+	    git archive origin/kvm-e2e-history | tar --extract --directory build/history --skip-old-files; fi
+	@$(BIN)/kvm-e2e site build --strict --in build/history
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .
