@@ -25,10 +25,10 @@ _SUFFIXES: Final = frozenset({".png", ".ppm", ".jpg", ".jpeg", ".webp"})
 
 
 def results_in(path: Path) -> tuple[Path, ...]:
-    """``path`` itself, or every result.json below it. Raises PlanError when there is none."""
+    """``path`` itself, or every result.json below it but a bench's warm-ups. Raises PlanError if there is none."""
     if not path.is_dir():
         return (path,)
-    found = tuple(sorted(path.rglob("result.json")))
+    found = tuple(file for file in sorted(path.rglob("result.json")) if not file.parent.name.endswith("-warmup"))
     if not found:
         raise PlanError(f"there is no result.json in {path}", "give the output folder of a run")
     return found

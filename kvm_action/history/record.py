@@ -9,7 +9,7 @@ from kvm_action.history.entry import Document, NotAnEntryError
 from kvm_action.results import CheckOutcome, Outcome, StepName, StepOutcome
 
 _NOTHING: Final[Document] = {}
-_START: Final = {StepName.LAUNCH, StepName.NETWORK, StepName.SSH}
+_ENVIRONMENT: Final = {StepName.OVERLAY, StepName.SEED, StepName.LAUNCH, StepName.NETWORK, StepName.SSH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Record:
     tool_version: str
     failed_step: str
     failure: str
+    rerun_seconds: float | None
+    """Of the script's second run."""
     packages: str
     commit: str
     commit_url: str
@@ -67,9 +69,14 @@ class Record:
 
     @property
     def start_seconds(self) -> float | None:
-        """From the machine's launch to a session in it."""
-        found = [self.step_seconds[name] for name in _START if name in self.step_seconds]
+        """From nothing to a session in the machine that is set up."""
+        found = [self.step_seconds[name] for name in _ENVIRONMENT if name in self.step_seconds]
         return sum(found) if StepName.SSH in self.step_seconds else None
+
+    @property
+    def busy_seconds(self) -> float:
+        """All of the run, without the wait for other runs of the host."""
+        return self.seconds - self.measures.get("queued_seconds", 0.0)
 
 
 def record_of(document: Document, key: str) -> Record:
@@ -101,6 +108,7 @@ def record_of(document: Document, key: str) -> Record:
         tool_version=_text(result, "tool_version"),
         failed_step=_text(failure, "step"),
         failure=_text(failure, "message"),
+        rerun_seconds=_number(_part(result, "idempotence").get("seconds")),
         packages=_text(document, "packages"),
         commit=_text(origin, "commit"),
         commit_url=_text(origin, "commit_url"),

@@ -60,13 +60,14 @@ class Metric:
 
 
 METRICS: Final = (
-    Metric("total", "Total", "s", lambda run: run.seconds, 1.0),
-    Metric("start", "Test environment", "s", lambda run: run.start_seconds, 0.2),
-    Metric("provision", "Provisioning", "s", lambda run: run.measures.get("provision_seconds"), 0.5),
-    Metric("validate", "Validation", "s", lambda run: run.step_seconds.get("validate"), 0.5),
-    Metric("idempotence", "Idempotent re-run", "s", lambda run: run.step_seconds.get("idempotence"), 0.5),
-    Metric("cleanup", "Clean-up", "s", lambda run: run.step_seconds.get("cleanup"), 0.5),
-    Metric("memory", "Memory peak", "B", lambda run: run.measures.get("memory_peak_bytes"), 32 << 20),
-    Metric("disk", "Disk", "B", lambda run: run.measures.get("disk_bytes"), 32 << 20),
+    Metric("environment", "Test environment", "s", lambda run: run.start_seconds, 0.2),
+    Metric("provisioning", "Provisioning", "s", lambda run: run.measures.get("provision_seconds"), 0.5),
+    Metric("validation", "Validation", "s", lambda run: run.step_seconds.get("validate"), 0.5),
+    Metric("rerun", "Idempotent re-run", "s", lambda run: run.rerun_seconds, 0.5),
+    Metric("snapshots", "Snapshots", "s", lambda run: run.step_seconds.get("snapshot"), 0.5),
+    Metric("cleanup", "Cleanup", "s", lambda run: run.step_seconds.get("cleanup"), 0.5),
+    Metric("total", "Total", "s", lambda run: run.busy_seconds, 1.0),
+    Metric("memory", "Memory (peak)", "B", lambda run: run.measures.get("memory_peak_bytes"), 32 << 20),
+    Metric("disk", "Disk (active)", "B", lambda run: run.measures.get("disk_bytes"), 32 << 20),
 )
 """In the order of the comparison table."""

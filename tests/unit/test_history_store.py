@@ -30,7 +30,7 @@ def test_a_run_is_kept_under_its_month_and_read_back(tmp_path: Path) -> None:
     assert (plain.id, failed.id) == ("20260314-120231-000000", "20260314-120231-3f9a1c")
     assert failed.failed_step == "validate"
     assert failed.step_seconds["provision"] == 191.2
-    assert failed.start_seconds == pytest.approx(0.42 + 6.1 + 1.9)
+    assert failed.start_seconds == pytest.approx(0.03 + 0.02 + 0.42 + 6.1 + 1.9)
     assert [check.name for check in failed.checks] == [check.name for check in samples.failed_check_run().checks]
     assert failed.measures["memory_peak_bytes"] == 1_830_000_000
 
@@ -194,6 +194,13 @@ def test_the_end_of_a_log_of_fifty_megabytes_is_read_without_reading_it_whole(tm
     assert perf_counter() - begun < 0.2
     assert lines[-1] == "the end"
     assert all(len(line) < 500 for line in lines)
+
+
+def test_a_bench_is_added_without_its_warm_ups(tmp_path: Path) -> None:
+    for name in ("000-kvm-warmup", "001-kvm"):
+        (tmp_path / "samples" / name).mkdir(parents=True)
+        result_file.write(samples.passed_run(), tmp_path / "samples" / name / "result.json")
+    assert [path.parent.name for path in results_in(tmp_path)] == ["001-kvm"]
 
 
 def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
