@@ -48,6 +48,9 @@ SEARCHED: Final = 500
 _ASKED: Final = re.compile(r"<!-- kvm-e2e: (\w+) -->")
 _SHELL: Final = "kvm-e2e-run-page"
 _TITLE: Final = "kvm-e2e-run-title"
+_NAMELESS: Final = 'data-md-component="search" role="dialog">'
+_NAMED: Final = 'data-md-component="search" role="dialog" aria-label="Search">'
+"""The theme's search has no name, which a screen reader would say."""
 _STORY: Final = "<!-- kvm-e2e-run-story <h1 -->"
 """Stands for a run's page; mkdocs-material adds no title of its own where it sees one."""
 
@@ -104,6 +107,7 @@ class SitePlugin(BasePlugin[SiteConfig]):
 
     def on_post_page(self, output: str, page: Page, **_: Any) -> str:
         """Keep what mkdocs made around a run's page, for all of them; the page itself is not written."""
+        output = output.replace(_NAMELESS, _NAMED)
         if page.file.src_uri == f"runs/{_SHELL}.md":
             self._around = output
             return ""
