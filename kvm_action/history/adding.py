@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from kvm_action import result_file
 from kvm_action.errors import PlanError
 from kvm_action.history.entry import Entry, Origin
 from kvm_action.history.store import PACKAGES, PICTURES, Added, History
+from kvm_action.results import RunResult, StepName
 from kvm_action.text import plain, shorten
 
 MOST_PICTURES: Final = 4
@@ -39,7 +41,7 @@ def add_result(history: History, path: Path, environ: Mapping[str, str], now: da
     result, folder = result_file.read(path), path.parent
     packages = _bytes(folder / "guest" / "packages.txt", _MOST_PACKAGES)
     entry = Entry(
-        result=result,
+        result=without_places(result),
         added_at=now or datetime.now(UTC),
         origin=Origin.from_environ(environ),
         packages=history.keep(PACKAGES, packages, "") if packages else "",
@@ -47,6 +49,20 @@ def add_result(history: History, path: Path, environ: Mapping[str, str], now: da
         console_tail=last_lines(folder / "console.log"),
     )
     return history.add(entry)
+
+
+def without_places(result: RunResult) -> RunResult:
+    """``result`` without where things lay on the host that ran it: a history is often public, and outlives them."""
+    steps = tuple(
+        replace(step, detail=Path(step.detail).name) if step.name is StepName.REPORT else step
+        for step in result.steps
+    )
+    return replace(result, steps=steps, plan=replace(result.plan, path=_name(result.plan.path)))
+
+
+def _name(path: str) -> str:
+    """The end of an absolute path; a relative one says nothing of the host."""
+    return "/".join(Path(path).parts[-2:]) if path.startswith("/") else path
 
 
 def last_lines(path: Path, count: int = CONSOLE_LINES) -> tuple[str, ...]:

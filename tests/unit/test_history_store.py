@@ -203,6 +203,18 @@ def test_a_bench_is_added_without_its_warm_ups(tmp_path: Path) -> None:
     assert [path.parent.name for path in results_in(tmp_path)] == ["001-kvm"]
 
 
+def test_where_things_lay_on_the_host_is_not_kept(tmp_path: Path) -> None:
+    run = samples.passed_run()
+    steps = tuple(replace(s, detail="/home/me/out/report.html") if s.name == "report" else s for s in run.steps)
+    run = replace(run, steps=steps, plan=replace(run.plan, path="/home/me/vps/plan.yml"))
+    history = History(tmp_path / "history")
+    add_result(history, output_folder(tmp_path / "out", run), {})
+    text = next((tmp_path / "history/runs").rglob("*.json")).read_text()
+    assert "/home/me" not in text
+    assert '"vps/plan.yml"' in text
+    assert '"report.html"' in text
+
+
 def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"there is no result\.json"):
         results_in(tmp_path)
