@@ -52,7 +52,7 @@ def add_result(history: History, path: Path, environ: Mapping[str, str], now: da
 
 
 def without_places(result: RunResult) -> RunResult:
-    """``result`` without where things lay on the host that ran it: a history is often public, and outlives them."""
+    """``result`` without where things lay on the host that ran it: a history is often public, and outlives it."""
     steps = tuple(
         replace(step, detail=Path(step.detail).name) if step.name is StepName.REPORT else step
         for step in result.steps

@@ -56,6 +56,8 @@ def since(history: History, run: Record, green: Record | None) -> SinceGreen:
     found = []
     for what, facet in _FACETS.items():
         before, after = facet(green), facet(run)
+        if what == "commit" and not before and not after:
+            continue  # neither was run by a workflow
         if not before or not after:
             unknown.append(what)
         elif before != after:
