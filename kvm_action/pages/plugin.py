@@ -4,7 +4,6 @@ A page of the site asks for what is made by a comment, ``<!-- kvm-e2e: NAME -->`
 ``runs``, ``checks`` (of the history), ``plan``, ``commands``, ``action`` (of the code).
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +25,13 @@ from kvm_action.pages.action_reference import action_reference
 from kvm_action.pages.assets import CHART, LOG, WORKER, script
 from kvm_action.pages.command_reference import Command, command_reference
 from kvm_action.pages.history_pages import HistoryPages
-from kvm_action.pages.links import run_page
+from kvm_action.pages.indexes import add_to_search, leave_out_of_sitemap
 from kvm_action.pages.run_pages import PICTURE_FOLDER, RunPage, run_pages
 from kvm_action.pages.schema_reference import plan_reference
 from kvm_action.pages.style import style_sheet
 from kvm_action.paths import Home
 from kvm_action.plan.schema import plan_schema
 from kvm_action.templating import render
-from kvm_action.text import plain_line
 
 ASSETS: Final = "assets/kvm-e2e"
 HISTORY_PAGES: Final = {
@@ -119,8 +117,8 @@ class SitePlugin(BasePlugin[SiteConfig]):
         site, records = Path(config.site_dir), self._pages.reading.records
         self._write_runs(site / "runs", records)
         self._copy_pictures(site / PICTURE_FOLDER)
-        _add_to_search(site / "search/search_index.json", records[: -SEARCHED - 1 : -1])
-        _without_shell(site / "sitemap.xml")
+        add_to_search(site / "search/search_index.json", records[: -SEARCHED - 1 : -1])
+        leave_out_of_sitemap(site / "sitemap.xml", _SHELL)
 
     def on_serve(self, server: LiveReloadServer, **_: Any) -> LiveReloadServer:
         """A new result, or a new picture of a page, shows at once."""
@@ -212,22 +210,3 @@ def _names(item: Any, missing: set[str]) -> bool:
 def _served(text: str) -> str:
     """Without the address of a map that is not served."""
     return re.sub(r"\n//# sourceMappingURL=\S+\s*$", "\n", text)
-
-
-def _add_to_search(index: Path, records: Sequence[Record]) -> None:
-    """The search of mkdocs-material finds runs too: its index is a list of places with title and text."""
-    if not index.is_file():
-        return
-    document = json.loads(index.read_text(encoding="utf-8"))
-    for run in records:
-        words = f"{run.id} {run.outcome} {run.failure} {run.image} {run.backend} {run.accel} {run.commit[:12]}"
-        title = f"{run.plan}, {run.started_at:%d %b %Y, %H:%M}: {run.outcome}"
-        entry = {"location": run_page(run), "title": plain_line(title, 200), "text": plain_line(words, 500)}
-        document["docs"].append(entry | {name: escape(entry[name]) for name in ("title", "text")})
-    index.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-
-
-def _without_shell(sitemap: Path) -> None:
-    if sitemap.is_file():
-        text = sitemap.read_text(encoding="utf-8")
-        sitemap.write_text(re.sub(rf"\s*<url>(?:(?!</url>).)*{_SHELL}.*?</url>", "", text, flags=re.DOTALL))
