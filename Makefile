@@ -10,14 +10,14 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-machines test-site test-e2e-kvm check-kvm-prerequisites image site lint format clean
+.PHONY: help setup test test-unit test-bench test-machines test-site bench bench-images test-e2e-kvm check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-tests .host-site
+.PHONY: .host .host-tests .host-bench .host-site
 .host:
 	@tools/host-packages run
 
@@ -26,6 +26,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 
 .host-site:
 	@command -v npm >/dev/null || tools/host-packages site
+
+.host-bench:
+	@tools/host-packages run bench
 
 $(STAMP): pyproject.toml tools/host-packages | .host
 	@echo "making the Python environment in $(VENV)"
@@ -48,6 +51,9 @@ test: .host-tests setup lint ## the test suite, real machines included
 test-unit: setup ## the tests that need no machine (seconds)
 	$(PYTEST) tests/unit tests/test_architecture.py
 
+test-bench: .host-tests setup ## both backends measured in turn by a real bench (ten minutes in emulation)
+	$(PYTEST) tests/e2e/test_docker_runs.py -m slow
+
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
 
@@ -60,6 +66,12 @@ site: .host-site setup ## make _site/ of history/, of the branch kvm-e2e-history
 	@if git rev-parse --quiet --verify origin/kvm-e2e-history >/dev/null; then \
 	    git archive origin/kvm-e2e-history | tar --extract --directory build/history --skip-old-files; fi
 	@$(BIN)/kvm-e2e site build --strict --in build/history
+
+bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy hello" for some (10 minutes in emulation)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ROWS)
+
+bench-images: .host-bench setup ## how long an image takes to build (minutes each)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .

@@ -68,6 +68,14 @@ _SIGNS_OF_TROUBLE: Final = (
         Diagnosis("the image's disk has no boot loader that this firmware finds", _DISK_HINT, True),
     ),
     (
+        r"UEFI Interactive Shell",
+        Diagnosis(
+            "the UEFI firmware found nothing to boot from and opened its own shell",
+            "the image is not made for UEFI; for one that boots by BIOS, write `machine: {firmware: bios}`",
+            True,
+        ),
+    ),
+    (
         r"grub rescue>|error: .*(unknown filesystem|no such device|file .* not found)",
         Diagnosis("the boot loader cannot find its files or the kernel", _DISK_HINT, True),
     ),
@@ -143,6 +151,10 @@ class BootLog:
         if _PROMPT.search(unfinished := readable(self._open)):
             reached += self._look(unfinished, at)
         return reached
+
+    def wake(self) -> None:
+        """This machine does not boot: it goes on where another one stood, after its boot."""
+        self.stage, self.boots = Stage.LOGIN, 1
 
     @property
     def tail(self) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from kvm_action.errors import E2EError
 from kvm_action.events import Stream
 from kvm_action.results import (
     AccelInfo,
+    CheckResult,
     GuestInfo,
     ImageInfo,
     Measures,
     Milestones,
+    NotTestable,
     SnapshotInfo,
     StartInfo,
 )
@@ -121,6 +123,7 @@ class MachineFacts:
     measures: Measures = field(default_factory=Measures)
     libvirt: str = ""
     hypervisor: str = ""
+    not_testable: tuple[NotTestable, ...] = ()
 
 
 class Skipped(Exception):  # not an error, hence its name: a step that does not exist here
@@ -159,6 +162,9 @@ class Machine(Protocol):
 
     def explain(self, error: E2EError) -> E2EError:
         """What a broken session really means, if the machine knows more than the one who noticed it."""
+
+    def excuse(self, result: CheckResult) -> CheckResult:
+        """The same result, or a skipped one when the check failed of what such a machine cannot do."""
 
     def collect_evidence(self, into: Path, *, quickly: bool) -> str:
         """Save what helps to understand a failure; ``quickly``: within two seconds, we are being killed."""

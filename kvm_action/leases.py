@@ -7,7 +7,7 @@ The same text stands in the run's folder and in the domain's metadata.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,10 @@ class Lease:
     boot_id: str
     repository: str = ""
     job: str = ""
+    template: str = ""
+    """The key of the template that the machine stands on, which must stay as long as the machine does."""
+    uri: str = ""
+    """The libvirt daemon that has the machine; empty in a lease of an older version."""
     kept_until: datetime | None = None
     """Set for a machine that was kept on purpose: it then outlives its owner until that moment (UTC)."""
 
@@ -48,13 +52,17 @@ class Lease:
         try:
             values = json.loads(text)
             until = values.pop("kept_until")
-            return cls(**values, kept_until=datetime.fromisoformat(until) if until else None)
+            known = {field.name for field in fields(cls)}  # a newer version may have more to say
+            return cls(
+                **{name: value for name, value in values.items() if name in known},
+                kept_until=datetime.fromisoformat(until) if until else None,
+            )
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a lease: {text[:80]!r}") from error
 
 
-def lease_for(run: str, folder: Path, environ: Mapping[str, str] = os.environ) -> Lease:
-    """A lease that this process holds."""
+def lease_for(run: str, folder: Path, uri: str = "", environ: Mapping[str, str] = os.environ) -> Lease:
+    """A lease that this process holds. ``uri``: the libvirt daemon of its machine."""
     return Lease(
         run=run,
         folder=str(folder),
@@ -63,6 +71,7 @@ def lease_for(run: str, folder: Path, environ: Mapping[str, str] = os.environ) -
         boot_id=boot_id(),
         repository=environ.get("GITHUB_REPOSITORY", ""),
         job=environ.get("GITHUB_JOB", ""),
+        uri=uri,
     )
 
 

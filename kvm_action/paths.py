@@ -36,6 +36,21 @@ class Home:
         return self.root / "runs"
 
     @property
+    def probes(self) -> Path:
+        """What was found out about this host."""
+        return self.root / "probes"
+
+    @property
+    def templates(self) -> Path:
+        """Machines frozen after their boot, that runs start from."""
+        return self.root / "templates"
+
+    @property
+    def containers(self) -> Path:
+        """The same for runs in containers; apart, because libvirt knows nothing of them."""
+        return self.root / "containers"
+
+    @property
     def session(self) -> Path:
         """Runtime folder of a libvirt daemon of our own (needed by root only). Kept short: it holds sockets."""
         return self.root / "session"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from shlex import join
-from typing import IO
+from typing import IO, NoReturn
 
 from kvm_action.errors import HostError
 
@@ -90,6 +90,20 @@ def start(
         raise HostError(
             f"cannot start `{words[0]}`: {error.strerror}",
             hint="install it; `kvm-e2e doctor` names the package",
+        ) from error
+
+
+def become(argv: Sequence[str | Path], package: str) -> NoReturn:
+    """Let a program take this process's place: terminal, signals and exit status are then its own.
+
+    Raises HostError, which names Debian's ``package`` of it, when it cannot be started.
+    """
+    words = [str(word) for word in argv]
+    try:
+        os.execvp(words[0], words)  # noqa: S606 - a list of words, no shell
+    except OSError as error:
+        raise HostError(
+            f"cannot start `{words[0]}`: {error.strerror}", hint=f"sudo apt-get install -y {package}"
         ) from error
 
 

@@ -102,6 +102,10 @@ class CheckResult:
 class Milestones:
     """Seconds from the domain's start to each moment of its boot; None where it was not seen."""
 
+    agent: float | None = None
+    """The guest agent of a machine that was started from a template answers."""
+    identity: float | None = None
+    """That machine has become another one, and has proved it."""
     firmware: float | None = None
     kernel: float | None = None
     userspace: float | None = None
@@ -128,6 +132,10 @@ class StartInfo:
 
     mode: str
     reason: str = ""
+    template: str = ""
+    """The key of the template that it was started from, empty for a boot."""
+    clock_difference: float | None = None
+    """Guest minus host in seconds, as it was proved after a start from a template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +199,14 @@ class Idempotence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotTestable:
+    """Something that a machine of this kind cannot do, and why: nothing was learnt of it."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SnapshotInfo:
     """A snapshot that was taken. Times in UTC, sizes in bytes."""
 
@@ -202,7 +218,11 @@ class SnapshotInfo:
     memory: bool
     seconds: float
     bytes: int = 0
+    """Of its memory."""
+    state: str = ""
+    """Of the machine in it: ``running``."""
     verified: bool = False
+    """Found again after it was taken, on a host where going back works; or the machine did go back to it."""
     detail: str = ""
 
 
@@ -211,11 +231,15 @@ class Measures:
     """What the run cost, where it could be measured. Bytes and seconds."""
 
     memory_peak_bytes: int | None = None
+    memory_own_bytes: int | None = None
+    """At the end: the pages that only this QEMU has, or the anonymous ones of the container's processes."""
     disk_bytes: int | None = None
     tool_memory_peak_bytes: int | None = None
     provision_seconds: float | None = None
     overhead_seconds: float | None = None
     """Total minus the script's own time."""
+    queued_seconds: float | None = None
+    """Waiting for other runs to free memory, CPUs or disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +274,7 @@ class RunResult:
     idempotence: Idempotence | None = None
     snapshots: tuple[SnapshotInfo, ...] = ()
     measures: Measures = field(default_factory=Measures)
+    not_testable: tuple[NotTestable, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     script_tail: tuple[str, ...] = ()
     """The last lines that the script printed, terminal escapes removed."""

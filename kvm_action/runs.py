@@ -2,12 +2,14 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from kvm_action.errors import HostError
 from kvm_action.leases import FILE_NAME, Lease, lease_for
@@ -15,6 +17,8 @@ from kvm_action.units import format_size
 from kvm_action.whole_file import write_whole
 
 UNFINISHED: Final = ".new-"
+LOCK: Final = "lock"
+"""Held by whoever changes a kept machine, so that nobody takes its folder away meanwhile."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -47,13 +51,16 @@ class RunFolder:
 
 
 @contextmanager
-def run_folder(runs: Path, run: str) -> Iterator[RunFolder]:
-    """Make a run's folder, complete with its lease from its first moment, and remove it at the end."""
+def run_folder(runs: Path, run: str, uri: str = "") -> Iterator[RunFolder]:
+    """Make a run's folder, complete with its lease from its first moment, and remove it at the end.
+
+    ``uri``: the libvirt daemon that will have its machine.
+    """
     final = runs / run
     aside = runs / f"{UNFINISHED}{run}"
     try:
         aside.mkdir(mode=0o711, parents=True)
-        (aside / FILE_NAME).write_text(lease_for(run, final).to_json())
+        (aside / FILE_NAME).write_text(lease_for(run, final, uri).to_json())
         aside.rename(final)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
@@ -61,7 +68,7 @@ def run_folder(runs: Path, run: str) -> Iterator[RunFolder]:
             f"cannot make the run's folder {final}: {error.strerror}",
             "free some space, or set KVM_E2E_HOME to another disk",
         ) from error
-    folder = RunFolder(final, lease_for(run, final))
+    folder = RunFolder(final, lease_for(run, final, uri))
     try:
         yield folder
     finally:
@@ -81,28 +88,65 @@ class Leftover:
         return f"{self.path.name} ({format_size(self.bytes)})"
 
 
-def leftovers(runs: Path, *, kept_too: bool = False) -> list[Leftover]:
-    """Folders of dead runs; with ``kept_too`` also those of machines that were kept on purpose."""
+def read_lease(folder: Path) -> Lease | None:
+    """The lease of a run's folder, None when there is no readable one."""
+    try:
+        return Lease.from_json((folder / FILE_NAME).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def kept_leases(runs: Path) -> list[Lease]:
+    """The leases of the machines that were kept on purpose, oldest first, whether their time is over or not."""
+    leases = (read_lease(folder) for folder in sorted(runs.glob("*")))
+    return [lease for lease in leases if lease and lease.kept_until]
+
+
+def _nobody(_lease: Lease) -> bool:
+    return False
+
+
+def leftovers(runs: Path, is_over: Callable[[Lease], bool] = _nobody) -> list[Leftover]:
+    """Folders of dead runs, and of kept machines of which ``is_over`` says that they are no more.
+
+    ``is_over`` is asked while nobody changes the machine.
+    """
     return [
         Leftover(folder, size_of(folder))
         for folder in sorted(runs.glob("*"))
-        if folder.is_dir() and not _is_owned(folder, kept_too=kept_too)
+        if folder.is_dir() and not _is_owned(folder, is_over)
     ]
 
 
-def _is_owned(folder: Path, *, kept_too: bool) -> bool:
-    try:
-        lease = Lease.from_json((folder / FILE_NAME).read_text())
-    except (OSError, ValueError):
+def _is_owned(folder: Path, is_over: Callable[[Lease], bool]) -> bool:
+    lease = read_lease(folder)
+    if lease is None:
         # Half made: its maker died within a moment, or is at it right now.
         return folder.name.startswith(UNFINISHED) and _is_young(folder)
-    return lease.is_alive and not (kept_too and lease.kept_until is not None)
+    if lease.kept_until is None or not lease.is_alive:
+        return lease.is_alive
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return not is_over(lease)
+    except (Timeout, OSError):
+        return True
 
 
 def _is_young(folder: Path) -> bool:
     with suppress(OSError):
         return datetime.now().timestamp() - folder.stat().st_mtime < 60  # noqa: DTZ005 - compared with a file's time
     return True
+
+
+def templates_in_use(runs: Path) -> frozenset[str]:
+    """The keys of the templates that living (or kept) machines stand on."""
+    used = set()
+    for file in runs.glob(f"*/{FILE_NAME}"):
+        with suppress(OSError, ValueError):
+            lease = Lease.from_json(file.read_text())
+            if lease.template and lease.is_alive:
+                used.add(lease.template)
+    return frozenset(used)
 
 
 def size_of(folder: Path) -> int:

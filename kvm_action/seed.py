@@ -16,7 +16,10 @@ VOLUME: Final = "cidata"
 
 @dataclass(frozen=True, kw_only=True)
 class SeedSpec:
-    """One machine's identity. Keys in OpenSSH format; ``password`` plain, empty for none."""
+    """One machine's identity. Keys in OpenSSH format; ``password`` plain, empty for none.
+
+    Without a ``mac``, any Ethernet card is configured: the machine gets its card later.
+    """
 
     instance_id: str
     hostname: str
@@ -86,7 +89,8 @@ def _user_data(spec: SeedSpec) -> dict[str, object]:
 
 
 def _network(mac: str) -> dict[str, object]:
-    card = {"match": {"macaddress": mac}, "dhcp4": True, "dhcp6": False, "optional": True}
+    match = {"macaddress": mac} if mac else {"name": "e*"}
+    card = {"match": match, "dhcp4": True, "dhcp6": False, "optional": True}
     return {"version": 2, "ethernets": {"nic0": card}}
 
 

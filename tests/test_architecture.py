@@ -17,20 +17,23 @@ FLOORS: Final = {
     "__main__": 6,
     "errors": 0, "digest": 0, "units": 0, "wait": 0, "results": 0, "text": 0,
     "events": 1, "events_file": 1, "proc": 1, "guest": 1, "paths": 1, "result_file": 1, "plan": 1, "templating": 1,
-    "whole_file": 1,
+    "whole_file": 1, "guest_io": 1, "guest_shell": 1,
     "output": 1, "boot": 1, "leases": 1, "reach": 1, "interruption": 1, "host": 1, "archive": 1, "procfs": 1,
+    "admission": 2,
     "runs": 2, "doctor": 2, "accel": 2, "images": 2, "seed": 2, "ssh": 2, "hypervisor": 2, "guest_state": 2,
+    "renewal": 2, "frozen": 2, "containers": 2,
     "backends": 3, "checks": 3,
     "lifecycle": 4, "bench": 4,
     "report": 5, "history": 5, "pages": 5,
     "cli": 6,
 }  # fmt: skip
 # Capabilities do not know each other.
-STRANGERS: Final = {"doctor", "accel", "images", "seed", "ssh", "hypervisor"}
-MACHINERY: Final = {"hypervisor", "ssh", "seed", "images", "backends", "lifecycle", "accel"}
+STRANGERS: Final = {"admission", "doctor", "accel", "images", "seed", "ssh", "hypervisor", "containers"}
+MACHINERY: Final = {"hypervisor", "ssh", "seed", "images", "backends", "lifecycle", "accel", "containers"}
 DOORS: Final = {
     "libvirt": {"hypervisor"},
     "libvirt_qemu": {"hypervisor"},
+    "docker": {"containers"},
     "paramiko": {"ssh"},
     "pycdlib": {"seed"},
     "testinfra": {"checks"},

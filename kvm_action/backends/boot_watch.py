@@ -58,6 +58,11 @@ class BootWatch:
         self._began = self._clock()
         self.deadline = Deadline(self._patience.total, self._clock)
 
+    def start_again(self) -> None:
+        """Another start of the same run: what was seen of the first one does not count."""
+        self.log = BootLog()
+        self.begin()
+
     @property
     def elapsed(self) -> float:
         """Seconds since the machine's start."""

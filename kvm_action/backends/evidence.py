@@ -56,7 +56,7 @@ def over_ssh(guest: Guest) -> Ask:
     return ask
 
 
-def over_agent(domain: Domain) -> Ask:
+def over_agent(domain: Domain, timeout: timedelta = EACH) -> Ask:
     """Ask by the guest agent, for a guest whose network or SSH server is broken."""
 
     def call(execute: str, **arguments: object) -> dict[str, object] | None:
@@ -75,7 +75,7 @@ def over_agent(domain: Domain) -> Ask:
             status = call("guest-exec-status", pid=begun["pid"])
             return status if status and status.get("exited") else None
 
-        status = until(ended, Deadline(EACH), every=0.2)
+        status = until(ended, Deadline(timeout), every=0.1)
         with suppress(ValueError):
             return base64.b64decode(str(status.get("out-data", ""))) if status else None
         return None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from kvm_action.hypervisor.connection import Connection
 from kvm_action.hypervisor.domain_xml import domain_name
-from kvm_action.hypervisor.owned import destroy_abandoned
+from kvm_action.hypervisor.owned import destroy_abandoned, has_domain
+from kvm_action.leases import Lease
 from kvm_action.runs import leftovers
 
 
@@ -24,9 +25,19 @@ class Reaped:
 
 
 def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -> Reaped:
-    """Remove what belongs to dead leases. Without a connection only folders; safe to run twice at once."""
-    domains = destroy_abandoned(connection, kept_too=kept_too) if connection else []
-    dead = leftovers(runs, kept_too=kept_too)
+    """Remove what belongs to dead leases. Without a connection only folders; safe to run twice at once.
+
+    The folder of a kept machine goes when the daemon that had the machine has it no more. ``kept_too`` ends the
+    kept machines of this home before.
+    """
+    domains = destroy_abandoned(connection, kept_below=runs if kept_too else None) if connection else []
+
+    def has_lost_its_machine(lease: Lease) -> bool:
+        if connection is None or not (lease.uri == connection.uri or (kept_too and not lease.uri)):
+            return False
+        return not has_domain(connection, domain_name(lease.run))
+
+    dead = leftovers(runs, has_lost_its_machine)
     for folder in dead:
         shutil.rmtree(folder.path, ignore_errors=True)
         if connection:  # libvirt has destroyed the domain of a killed run, but keeps its log

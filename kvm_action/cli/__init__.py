@@ -1,5 +1,6 @@
 """The command line. One module per command, imported only when it is used; one catch, at the top."""
 
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -11,8 +12,12 @@ from kvm_action.cli.crash import guarded
 COMMANDS = {
     "doctor": "Look at this host: what is missing, and the command that mends it.",
     "run": "Run a plan: boot a machine, provision it, check it, report, clean up.",
-    "plan": "Check a plan, or print its schema.",
-    "image": "The store of base images: build, import, list, inspect, remove.",
+    "plan": "Check plans, print their schema, or a matrix of them for GitHub.",
+    "image": "The store of base images: build, import, promote, list, inspect, remove.",
+    "vm": "Machines that were kept: list, log in, look at, end.",
+    "snapshot": "Snapshots of a kept machine: list, create, revert, delete.",
+    "template": "Machines frozen after their boot: list, build, remove.",
+    "bench": "Run a plan on both backends, several times, and compare them.",
     "history": "Keep results, list them, look for what broke or got slower.",
     "site": "Make the site that shows the history.",
     "reap": "Remove what dead runs left behind.",
@@ -33,6 +38,14 @@ class LazyGroup(click.Group):
         command = import_module(f"kvm_action.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user's
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A name that is nearly right gets a did-you-mean."""
+        if args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS, n=1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kvm_action.cli.crash import show
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.history_view import check_json, check_lines, list_lines, run_json
 from kvm_action.errors import E2EError, ExitCode
 from kvm_action.history.adding import add_result, results_in
@@ -22,7 +23,7 @@ _IN = click.option(
 _JSON = click.option("--json", "wants_json", is_flag=True, help="For a program to read.")
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
     """Keep results, list them, and look for what got slower or broke."""
 

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import click
 
+from kvm_action.backends.kept import changing, opened
+from kvm_action.backends.promoting import promote as promote_disk
+from kvm_action.cli.groups import WholeSentences
+from kvm_action.cli.vm import chosen
 from kvm_action.images.bootstrap import build as build_image
 from kvm_action.images.importing import import_file, imported
 from kvm_action.images.model import Firmware, Image
 from kvm_action.images.recipes import RECIPES
+from kvm_action.images.reference import require_name
 from kvm_action.images.store import Store
 from kvm_action.paths import Home
 from kvm_action.units import format_size
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
-    """The store of base images: build, import, list, inspect, remove."""
+    """The store of base images: build, import, promote, list, inspect, remove."""
 
 
 @command.command("list")
@@ -34,10 +39,13 @@ def list_images(*, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name", type=click.Choice(list(RECIPES)), default=next(iter(RECIPES)))
+@click.argument("name", metavar="[NAME]", type=click.Choice(list(RECIPES)), default=next(iter(RECIPES)))
 @click.option("--force", is_flag=True, help="Make it again even when it is there.")
 def build(name: str, *, force: bool) -> None:
-    """Make an image from Debian packages, without root and without downloading an image."""
+    """Make an image from Debian packages, without root and without downloading an image.
+
+    NAME is debian-13 (the default) or debian-12.
+    """
     image = build_image(_store(), name, _say, force=force)
     click.echo(f"{image.name}: {format_size(image.bytes)}, {image.path}")
 
@@ -46,7 +54,13 @@ def build(name: str, *, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="What plans will call it.")
 @click.option("--sha256", required=True, metavar="HEX", help="The checksum that its publisher states.")
-@click.option("--firmware", type=click.Choice([*Firmware]), default=Firmware.BIOS, help="What it boots by.")
+@click.option(
+    "--firmware",
+    type=click.Choice([each.value for each in Firmware]),
+    default=Firmware.BIOS.value,
+    show_default=True,
+    help="What it boots by.",
+)
 @click.option("--os", "system", default="", help="What is on it, such as debian-13.")
 def import_image(file: Path, name: str, sha256: str, firmware: str, system: str) -> None:
     """Take a qcow2, raw or vmdk file into the store."""
@@ -87,6 +101,21 @@ def remove(name: str | None, *, unused: bool) -> None:
     click.echo(f"{format_size(freed)} freed")
 
 
+@command.command()
+@click.argument("run")
+@click.option("--as", "name", required=True, help="What plans will call the image.")
+def promote(run: str, name: str) -> None:
+    """Make an image of the disk of a kept machine, sealed: no keys, ids, logs or history.
+
+    RUN is a run's id, its unique beginning, or `last`. The machine then goes on as it was.
+    """
+    require_name(name)
+    machine = chosen(run)
+    with changing(machine), opened(machine) as there:
+        image = promote_disk(there, _store(), name, _say)
+    click.echo(f"{image.name}: {format_size(image.bytes)}, {image.path}")
+
+
 def facts_of(image: Image) -> dict[str, object]:
     """An image as plain values, in the order in which they are shown."""
     return {
@@ -101,7 +130,15 @@ def facts_of(image: Image) -> dict[str, object]:
         "created": image.created.isoformat(timespec="seconds"),
         "recipe": image.recipe,
         "packages": len(image.packages),
+        **_origin(image),
     }
+
+
+def _origin(image: Image) -> dict[str, object]:
+    if (origin := image.origin) is None:
+        return {}
+    parent = f"{origin.image}@{origin.image_sha256[:12]}"
+    return {"parent": parent, "run": origin.run, "plan": origin.plan}
 
 
 def rows(images: Sequence[Image]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from kvm_action.cli.crash import show
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.errors import E2EError, ExitCode, PlanError
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Plan
@@ -15,13 +16,13 @@ from kvm_action.units import format_size
 
 _PLANS = click.argument("plans", metavar="PLAN...", type=click.Path(path_type=Path), nargs=-1, required=True)
 _SET = click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key, as in machine.memory=8GiB."
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key, such as machine.memory=8GiB."
 )
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
-    """Check a plan, or print its schema."""
+    """Check plans, print their schema, or a matrix of them for GitHub."""
 
 
 @command.command()

@@ -4,17 +4,20 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from kvm_action import lifecycle, result_file
-from kvm_action.backends.kvm import KvmBackend, Settings
+from kvm_action.backends.kvm import KvmBackend
+from kvm_action.backends.settings import Settings
 from kvm_action.cli.options import DURATION
 from kvm_action.cli.terminal import terminal_sink
 from kvm_action.errors import HostError, PlanError
 from kvm_action.events import Sink, tee
 from kvm_action.events_file import events_file
+from kvm_action.guest import Backend
 from kvm_action.images.store import Store
 from kvm_action.interruption import interruptible
 from kvm_action.paths import Home
@@ -37,6 +40,7 @@ class Options:
     keep: Keep | None
     timeout: timedelta | None
     as_json: bool
+    privileged: bool = False
 
 
 def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[str]:
@@ -57,9 +61,10 @@ def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[s
 @click.option("--out", type=click.Path(path_type=Path), help="Output folder  [default: kvm-e2e-results/RUN]")
 @click.option("--keep", type=choice(Keep), help="Leave the machine running afterwards; overrides the plan's keep.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, as machine.memory=8GiB."
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, such as machine.memory=8GiB."
 )
-@click.option("--timeout", type=DURATION, help="Limit of all steps together, as 30m.")
+@click.option("--privileged", is_flag=True, help="With --backend docker: give the container all of root's powers.")
+@click.option("--timeout", type=DURATION, help="Limit of all steps together, such as 30m.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print result.json to standard output; progress goes to stderr."
 )
@@ -84,11 +89,12 @@ def _options(chosen: dict[str, object]) -> Options:
         keep=Keep(str(keep)) if keep else None,
         timeout=timeout if isinstance(timeout, timedelta) else None,
         as_json=bool(chosen["as_json"]),
+        privileged=bool(chosen["privileged"]),
     )
 
 
-def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
-    """Run a loaded plan with the terminal, the event log and the reports attached."""
+def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> RunResult:
+    """Run a loaded plan with the terminal (or ``told``), the event log and the reports attached."""
     run_id = new_run_id(datetime.now(UTC))
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
     keep = options.keep or loaded.plan.keep
@@ -96,7 +102,7 @@ def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
     with interruptible() as interruption, ExitStack() as stack:
         sink = tee(
             stack.enter_context(events_file(out / "events.jsonl")),
-            stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
+            told or stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
         )
         using = lifecycle.Collaborators(
             sink=sink, report=write_all, keep=keep, limit=options.timeout, undisturbed=interruption.held
@@ -104,13 +110,9 @@ def run_plan(loaded: LoadedPlan, options: Options) -> RunResult:
         return lifecycle.run(run_id, loaded, _backend(loaded, options, run_id, out, sink), out, using)
 
 
-def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink: Sink) -> KvmBackend:
-    if options.backend is not BackendName.KVM:
-        raise PlanError("the docker backend is not part of this version", "leave out --backend docker")
-    if options.start not in (StartMode.AUTO, StartMode.BOOT):
-        raise PlanError(
-            f"--start {options.start} is not part of this version", "use --start boot, or leave it out"
-        )
+def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink: Sink) -> Backend:
+    if options.backend is BackendName.DOCKER:
+        return _container_backend(loaded, options, run_id, out, sink)
     home = Home.from_environ()
     settings = Settings(
         run=run_id,
@@ -119,9 +121,24 @@ def _backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink:
         keep=options.keep or loaded.plan.keep,
         store=Store(home.images),
         runs=home.runs,
+        templates=home.templates,
+        start=options.start,
         out=out,
     )
     return KvmBackend(loaded.plan, settings, sink)
+
+
+def _container_backend(loaded: LoadedPlan, options: Options, run_id: str, out: Path, sink: Sink) -> Backend:
+    container = import_module("kvm_action.cli.container")
+    wanted = container.Wanted(
+        run=run_id,
+        image=options.image or loaded.plan.machine.image,
+        keep=options.keep or loaded.plan.keep,
+        out=out,
+        privileged=options.privileged,
+    )
+    backend: Backend = container.backend(loaded, wanted, sink)
+    return backend
 
 
 def output_folder(path: Path) -> Path:

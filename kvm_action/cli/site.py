@@ -8,6 +8,7 @@ from types import ModuleType
 
 import click
 
+from kvm_action.cli.groups import WholeSentences
 from kvm_action.errors import HostError
 
 _IN = click.option(
@@ -18,7 +19,7 @@ _IN = click.option(
 )
 
 
-@click.group()
+@click.group(cls=WholeSentences)
 def command() -> None:
     """Make the site that shows the history, from ./mkdocs.yml or, where there is none, from ours."""
 

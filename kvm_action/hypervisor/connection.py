@@ -6,13 +6,14 @@ root is given an unprivileged daemon of our own in a user namespace: the same mo
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Final
 
 import libvirt
@@ -24,6 +25,9 @@ from kvm_action.wait import Deadline, until
 
 ROOT_RUNTIME: Final = Path("/run/kvm-e2e")
 """Where root's daemon lives. Short, since sockets below it must stay within 107 bytes."""
+
+SYSTEM_URI: Final = "qemu:///system"
+"""The privileged daemon of the whole host."""
 
 SYSTEM_LOGS: Final = Path("/var/log/libvirt/qemu")
 
@@ -98,12 +102,23 @@ def log_folder(uri: str, environ: Mapping[str, str]) -> Path | None:
     if uri == "qemu:///session":
         caches = environ.get("XDG_CACHE_HOME")
         return (Path(caches) if caches else Path.home() / ".cache") / "libvirt/qemu/log"
-    return SYSTEM_LOGS if uri == "qemu:///system" and os.geteuid() == 0 else None
+    return SYSTEM_LOGS if uri == SYSTEM_URI and os.geteuid() == 0 else None
+
+
+_STARTING: Final = Lock()
+
+
+def start_event_loop() -> None:
+    """Run libvirt's event loop in a daemon thread, once per process: it must exist before any connection.
+
+    Any thread may call it at any time; it returns when the loop is there, whoever has started it.
+    """
+    with _STARTING:
+        _start_event_loop_once()
 
 
 @cache
-def start_event_loop() -> None:
-    """Run libvirt's event loop in a daemon thread, once per process: it must exist before any connection."""
+def _start_event_loop_once() -> None:
     libvirt.registerErrorHandler(lambda _context, _error: None, None)  # errors are raised; stderr is the user's
     libvirt.virEventRegisterDefaultImpl()
 
@@ -175,6 +190,13 @@ def _start_root_daemon() -> None:
         )
 
 
+_QEMU_ENDED: Final = re.compile(
+    r"^internal error: (process exited while connecting to monitor|qemu unexpectedly closed the monitor)"
+    r"( \(vm='[^']*'\))?: (\S+Z )?(\S*qemu\S*: )?",
+    re.IGNORECASE,
+)
+
+
 def first_sentence(error: libvirt.libvirtError) -> str:
-    """libvirt's message without its trailing lines."""
-    return (error.get_error_message() or str(error)).strip().splitlines()[0]
+    """libvirt's message without its trailing lines; QEMU's own last words without how libvirt met them."""
+    return _QEMU_ENDED.sub("QEMU ended: ", (error.get_error_message() or str(error)).strip().splitlines()[0])

@@ -1,13 +1,15 @@
 """A running domain: started transient and tied to our connection, watched by events, ended for certain."""
 
 import io
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import libvirt
@@ -41,22 +43,56 @@ class Domain:
         self.end = ""
         """Why the domain does not run any more, in libvirt's words; empty while it does."""
 
+    @property
+    def raw(self) -> libvirt.virDomain:
+        """libvirt's own object, for this package only."""
+        return self._raw
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to the libvirt that has it."""
+        return self._connection
+
+    def look_up_again(self) -> None:
+        """It was ended and came back under its name."""
+        self._raw = self._connection.raw.lookupByName(self.name)
+
+    @property
+    def is_running(self) -> bool:
+        """Does libvirt say that it runs, at this moment?"""
+        with suppress(libvirt.libvirtError):
+            return bool(self._raw.state()[0] == libvirt.VIR_DOMAIN_RUNNING)
+        return False
+
     def resume(self) -> None:
         """Let the processors run."""
         self._raw.resume()
 
+    def disk(self) -> Path:
+        """The file that its first writable disk is now: a new layer after an external snapshot."""
+        for disk in ElementTree.fromstring(self.xml()).iterfind("devices/disk"):  # noqa: S314 - libvirt's own XML
+            source = disk.find("source")
+            if disk.find("readonly") is None and source is not None:
+                return Path(source.get("file", ""))
+        raise HostError(f"{self.name} has no disk that can be written")
+
     def xml(self) -> str:
         """The domain's live XML."""
         return str(self._raw.XMLDesc())
+
+    def ssh_forward(self) -> int | None:
+        """The loopback port that is forwarded to the guest's port 22, None when there is none (any more)."""
+        match = _FORWARD.search(self.monitor("info usernet"))
+        return int(match["port"]) if match else None
 
     def forward_ssh(self) -> int:
         """Forward a free loopback port to the guest's port 22; returns it.
 
         The port is chosen by the host's kernel as QEMU binds it, so that two machines never fight for one.
         """
-        answer = self._monitor(f"hostfwd_add hostua-{NIC} tcp:127.0.0.1:0-:22")
-        if match := _FORWARD.search(self._monitor("info usernet")):
-            return int(match["port"])
+        answer = self.monitor(f"hostfwd_add hostua-{NIC} tcp:127.0.0.1:0-:22")
+        if port := self.ssh_forward():
+            return port
         raise NetworkError(
             f"QEMU did not forward a port to the guest's SSH: {answer.strip() or 'no reason given'}"
         )
@@ -85,6 +121,34 @@ class Domain:
         except libvirt.libvirtError:
             return None
 
+    def set_clock(self, now: datetime) -> bool:
+        """Set the guest's clock by its agent; False when the agent does not do it."""
+        seconds, rest = divmod(now.timestamp(), 1)
+        try:
+            self._raw.setTime({"seconds": int(seconds), "nseconds": int(rest * 1e9)})
+        except libvirt.libvirtError:
+            return False
+        return True
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Pause it with its file systems whole on the disk, as far as the guest agent brings that about.
+
+        Raises HostError when it cannot be paused or does not go on.
+        """
+        with suppress(libvirt.libvirtError):
+            self._raw.fsFreeze()
+        try:
+            self._raw.suspend()
+            yield
+        except libvirt.libvirtError as error:
+            raise HostError(f"{self.name} cannot be paused: {first_sentence(error)}") from error
+        finally:
+            with suppress(libvirt.libvirtError):
+                self._raw.resume()
+            with suppress(libvirt.libvirtError):
+                self._raw.fsThaw()
+
     def screenshot(self, path: Path) -> None:
         """Save the machine's screen as PNG. Raises HostError when there is none to be had."""
         stream = self._connection.raw.newStream()
@@ -97,6 +161,22 @@ class Domain:
             raise HostError(f"no screenshot of {self.name}: {first_sentence(error)}") from error
         with Image.open(picture) as image:
             image.save(path, "PNG")
+
+    def open_screen(self, password: str, until: datetime) -> int:
+        """Let its screen be seen by VNC on 127.0.0.1 with ``password`` (8 characters count) for a while.
+
+        Returns the port. Raises HostError for a machine that has no such screen.
+        """
+        try:
+            graphics = ElementTree.fromstring(self.xml()).find("devices/graphics[@type='vnc']")  # noqa: S314
+            if graphics is None:
+                raise HostError(f"{self.name} was started without a screen that can be opened later")
+            graphics.set("passwd", password)
+            graphics.set("passwdValidTo", f"{until.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
+            self._raw.updateDeviceFlags(ElementTree.tostring(graphics, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"the screen of {self.name} cannot be opened: {first_sentence(error)}") from error
+        return int(graphics.get("port", "0"))
 
     def last_words(self) -> tuple[str, ...]:
         """What QEMU itself printed since its start, where we may read it."""
@@ -111,14 +191,51 @@ class Domain:
         ]
         return tuple(spoken[-20:])
 
-    def create_snapshot(self, xml: str) -> None:
-        """Take the snapshot that ``xml`` describes; libvirt's own error says why it cannot."""
-        self._raw.snapshotCreateXML(xml)
+    def suspend(self) -> None:
+        """Stop the processors."""
+        self._raw.suspend()
+
+    def plug_in(self, xml: str) -> None:
+        """Add a device to the running machine. Raises HostError when libvirt refuses it."""
+        try:
+            self._raw.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"a device cannot be plugged into {self.name}: {first_sentence(error)}") from error
+
+    def change(self, xml: str) -> None:
+        """Change a device of the running machine. Raises HostError when libvirt refuses it."""
+        try:
+            self._raw.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"a device of {self.name} cannot be changed: {first_sentence(error)}") from error
+
+    def qmp(
+        self, execute: str, arguments: Mapping[str, object] | None = None, files: Sequence[int] = ()
+    ) -> object:
+        """A command to QEMU's monitor (QMP), with file descriptors handed along; returns what it returns.
+
+        Raises HostError with QEMU's own words.
+        """
+        command = json.dumps({"execute": execute} | ({"arguments": arguments} if arguments else {}))
+        try:
+            if files:
+                text, _ = libvirt_qemu.qemuMonitorCommandWithFiles(self._raw, command, list(files), 0)
+            else:
+                text = libvirt_qemu.qemuMonitorCommand(self._raw, command, 0)
+        except libvirt.libvirtError as error:
+            raise HostError(f"QEMU does not answer to {execute}: {first_sentence(error)}") from error
+        answer = json.loads(text)
+        if "error" in answer:
+            raise HostError(f"QEMU refuses {execute}: {answer['error'].get('desc', text)}")
+        return answer.get("return")
 
     def keep(self, lease: str) -> None:
-        """Let the domain outlive the context it was launched in, under another lease."""
+        """Let the domain outlive the context it was launched in, under another lease. Raises HostError."""
         element = f"<lease>{escape(lease)}</lease>"
-        self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        try:
+            self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
+        except libvirt.libvirtError as error:
+            raise HostError(f"{self.name} cannot be given a lease: {first_sentence(error)}") from error
         self.kept = True
 
     def destroy(self) -> None:
@@ -130,10 +247,13 @@ class Domain:
                 raise HostError(f"cannot destroy {self.name}: {first_sentence(error)}") from error
         self._connection.forget_log(self.name)
 
-    def _monitor(self, command: str) -> str:
-        return str(
-            libvirt_qemu.qemuMonitorCommand(self._raw, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
-        )
+    def monitor(self, command: str) -> str:
+        """QEMU's answer to a command of its human monitor. Raises HostError when there is none."""
+        human = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
+        try:
+            return str(libvirt_qemu.qemuMonitorCommand(self._raw, command, human))
+        except libvirt.libvirtError as error:
+            raise HostError(f"the monitor of {self.name} does not answer: {first_sentence(error)}") from error
 
 
 @contextmanager

@@ -13,11 +13,22 @@ NIC: Final = "nic0"
 USER_NETWORK: Final = "user"
 
 
+@dataclass(frozen=True)
+class BackingFile:
+    """A disk file that is only read, below an overlay."""
+
+    path: Path
+    format: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class DomainSpec:
-    """One machine. ``memory`` in bytes; ``network`` is ``user`` or the name of a libvirt network.
+    """One machine. ``memory`` in bytes.
 
-    ``base`` is the image that ``overlay`` stands on; ``is_system``: QEMU runs as another user than we do.
+    ``backing``: what ``overlay`` stands on, nearest first. ``network``: ``user``, a libvirt network, or
+    empty for a machine whose card is plugged in later. ``memory_file``: a file that is the guest's memory.
+    ``incoming``: the machine does not boot, its state is loaded; the memory file is then only read.
+    ``is_system``: QEMU runs as another user than we do.
     """
 
     name: str
@@ -28,13 +39,16 @@ class DomainSpec:
     cpu: str
     accel: str
     firmware: str
-    base: Path
-    base_format: str
+    backing: tuple[BackingFile, ...]
     overlay: Path
     seed: Path
     network: str
     mac: str
+    memory_file: Path | None = None
+    incoming: bool = False
     is_system: bool = False
+    viewable: bool = False
+    """Its screen can be opened later, by VNC on loopback (`Domain.open_screen`)."""
 
 
 def domain_name(run: str) -> str:
@@ -44,7 +58,14 @@ def domain_name(run: str) -> str:
 
 def domain_xml(spec: DomainSpec) -> str:
     """The domain, with as few devices as a server has: each one costs time in firmware and kernel."""
-    return render("domain.xml.j2", spec=spec, lease_namespace=LEASE_NAMESPACE, nic=NIC)
+    return render(
+        "domain.xml.j2", spec=spec, lease_namespace=LEASE_NAMESPACE, nic=NIC, secret=secrets.token_hex(4)
+    )
+
+
+def network_card_xml(spec: DomainSpec, *, link: str) -> str:
+    """The network card alone, to be plugged in; ``link``: is its cable ``up`` or ``down``?"""
+    return render("network_card.xml.j2", spec=spec, nic=NIC, link=link)
 
 
 def random_mac() -> str:

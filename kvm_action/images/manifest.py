@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from kvm_action.images.model import Facts, Firmware, Package
+from kvm_action.images.model import Facts, Firmware, Origin, Package
 
 _SCHEMA = "kvm-e2e/image/v1"
 
@@ -50,5 +50,6 @@ def from_json(text: str) -> Manifest:
             os=document["os"],
             recipe=document["recipe"],
             packages=tuple(Package(name=name, version=version) for name, version in document["packages"].items()),
+            origin=Origin(**document["origin"]) if document.get("origin") else None,
         ),
     )

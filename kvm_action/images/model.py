@@ -22,6 +22,16 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The run whose machine became the image, and the image that it had started from."""
+
+    image: str
+    image_sha256: str
+    run: str
+    plan: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is told of an image when it enters the store, beside what can be measured of its file."""
 
@@ -31,6 +41,7 @@ class Facts:
     recipe: str = ""
     """What made it: ``bootstrap/debian-13@<digest of the recipe>`` or ``import``."""
     packages: tuple[Package, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +62,4 @@ class Image:
     format: str = "qcow2"
     """QEMU's name of the format, for an overlay's ``backing_fmt``."""
     packages: tuple[Package, ...] = field(default=(), repr=False)
+    origin: Origin | None = None

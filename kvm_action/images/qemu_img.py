@@ -74,13 +74,41 @@ def check(path: Path) -> None:
         )
 
 
-def convert(source: Path, source_format: str, target: Path) -> None:
-    """Write ``source`` as an uncompressed qcow2 file without holes' contents. Raises ImageError, HostError."""
-    done = _qemu_img("convert", "-f", source_format, "-O", "qcow2", source, target, timeout=LONG)
+def snapshots(path: Path) -> dict[str, int]:
+    """The internal snapshots of a disk file that a machine may be using, each with the bytes of its memory."""
+    done = _qemu_img("info", "--force-share", "--output=json", path)
+    if not done.ok:
+        raise ImageError(f"{path} cannot be read as a disk image: {done.last_words}")
+    return {entry["name"]: int(entry["vm-state-size"]) for entry in json.loads(done.stdout).get("snapshots", ())}
+
+
+def convert(source: Path, source_format: str, target: Path, target_format: str = "qcow2") -> None:
+    """Write ``source`` as an uncompressed file without holes' contents. Raises ImageError, HostError."""
+    done = _qemu_img("convert", "-f", source_format, "-O", target_format, source, target, timeout=LONG)
     if not done.ok:
         if full := out_of_space(done.stderr, target.parent):
             raise full
-        raise ImageError(f"{source} could not be converted to qcow2: {done.last_words}", hint=_REPLACE)
+        raise ImageError(f"{source} could not be converted to {target_format}: {done.last_words}", hint=_REPLACE)
+
+
+def flatten(overlay: Path, target: Path) -> None:
+    """Write a disk and all that it stands on as one file. A paused machine may have it open.
+
+    Internal snapshots are left out. Raises ImageError, HostError.
+    """
+    done = _qemu_img(
+        *("convert", "--force-share", "-f", "qcow2", "-O", "qcow2", "-W", overlay, target), timeout=LONG
+    )
+    if not done.ok:
+        if full := out_of_space(done.stderr, target.parent):
+            raise full
+        raise ImageError(f"{overlay} could not be copied: {done.last_words}")
+
+
+def flat_bytes(overlay: Path) -> int:
+    """How large `flatten` may make its file."""
+    done = _qemu_img("measure", "--force-share", "--output=json", "-f", "qcow2", "-O", "qcow2", overlay)
+    return int(json.loads(done.stdout)["required"]) if done.ok else 0
 
 
 def create_overlay(base: Path, overlay: Path, virtual_bytes: int) -> None:

@@ -169,6 +169,7 @@ class Store:
             created=entry.created,
             recipe=entry.facts.recipe,
             packages=entry.facts.packages,
+            origin=entry.facts.origin,
         )
 
     def _require_unused(self, name: str, digest: str) -> None:

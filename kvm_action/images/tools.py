@@ -34,6 +34,8 @@ QEMU_IMG: Final = Tool("qemu-img", "qemu-utils")
 MMDEBSTRAP: Final = Tool("mmdebstrap", "mmdebstrap")
 SETPRIV: Final = Tool("setpriv", "util-linux")
 NEWUIDMAP: Final = Tool("newuidmap", "uidmap")
+DEBUGFS: Final = Tool("debugfs", "e2fsprogs")
+SFDISK: Final = Tool("sfdisk", "fdisk")
 
 
 def require_all(tools: list[Tool]) -> None:

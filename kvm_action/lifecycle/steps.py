@@ -82,12 +82,14 @@ def validate(context: RunContext) -> str:
     plan = context.loaded.plan
     note_packages(context)
 
-    def on_result(result: CheckResult) -> None:
-        context.sink(CheckFinished(result=result))
+    results: list[CheckResult] = []
 
-    context.checks = tuple(
-        run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
-    )
+    def on_result(result: CheckResult) -> None:
+        results.append(context.machine.excuse(result))
+        context.sink(CheckFinished(result=results[-1]))
+
+    run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
+    context.checks = tuple(results)
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
     if bad:

@@ -245,6 +245,7 @@ class Story:
             idempotence=context.idempotence,
             snapshots=tuple(context.snapshots),
             measures=measures,
+            not_testable=facts.not_testable,
             artifacts=artifacts_in(self._out),
             script_tail=context.script_tail,
             exit_code=context.exit_code,

@@ -52,6 +52,7 @@ def fact_groups(result: RunResult) -> tuple[FactGroup, ...]:
         _group("Guest", _guest(result.guest)),
         _group("Host", _host(result.host)),
         _group("Run", run),
+        _group("Not testable here", ((each.what, each.why) for each in result.not_testable)),
     )
     return tuple(group for group in groups if group.facts)
 

@@ -14,6 +14,8 @@ _SPACINGS: Final = (0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
 _MOST_TICKS: Final = 6
 _BOOT_FAILURES: Final = (FailureClass.BOOT, FailureClass.NETWORK, FailureClass.CONNECTION)
 _LABELS: Final = {
+    "agent": "guest agent",
+    "identity": "own identity",
     "firmware": "firmware",
     "kernel": "kernel",
     "userspace": "userspace",
@@ -22,6 +24,8 @@ _LABELS: Final = {
     "ssh_authenticated": "SSH session",
     "cloud_init_done": "cloud-init done",
 }
+_OF_A_BOOT: Final = {"firmware", "kernel", "userspace", "network"}
+_OF_A_TEMPLATE: Final = {"agent", "identity"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +144,11 @@ def _missing(result: RunResult) -> str:
     """The one after the last that was seen; earlier ones may just have gone unseen."""
     if result.failure is None or result.failure.failure_class not in _BOOT_FAILURES:
         return ""
-    seen = [getattr(result.milestones, name) is not None for name in _LABELS]
-    after = max((at + 1 for at, was_seen in enumerate(seen) if was_seen), default=len(_LABELS))
-    return next(iter(list(_LABELS.values())[after:]), "")
+    from_template = result.start is not None and result.start.template
+    expected = [name for name in _LABELS if name not in (_OF_A_BOOT if from_template else _OF_A_TEMPLATE)]
+    seen = [getattr(result.milestones, name) is not None for name in expected]
+    after = max((at + 1 for at, was_seen in enumerate(seen) if was_seen), default=len(expected))
+    return next((_LABELS[name] for name in expected[after:]), "")
 
 
 def _percent(part: float, whole: float) -> float:

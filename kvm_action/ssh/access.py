@@ -1,13 +1,16 @@
 """Files that let OpenSSH's own programs reach a guest: config, key, known host. Knows no session."""
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 from kvm_action.guest import SshAccess
 from kvm_action.reach import Address
+from kvm_action.whole_file import write_whole
 
 HOST: Final = "guest"
+CONFIG: Final = "ssh_config"
 
 
 def write_access(folder: Path, address: Address, user: str, private_key: str, host_key: str) -> SshAccess:
@@ -20,7 +23,7 @@ def write_access(folder: Path, address: Address, user: str, private_key: str, ho
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(folder / "id_ed25519", private_key)
     _write(folder / "known_hosts", f"{HOST} {host_key.strip()}\n")
-    config = folder / "ssh_config"
+    config = folder / CONFIG
     _write(config, ssh_config(folder, address, user))
     return SshAccess(config, HOST)
 
@@ -46,6 +49,19 @@ def ssh_config(folder: Path, address: Address, user: str) -> str:
             "",
         ]
     )
+
+
+def read_address(config: Path) -> Address | None:
+    """Where a config of ours says that the guest is, None when it says nothing."""
+    found = dict(line.split(maxsplit=1) for line in config.read_text().splitlines() if len(line.split()) == 2)
+    host, port = found.get("HostName", ""), found.get("Port", "")
+    return Address(host, int(port)) if host and port.isdecimal() else None
+
+
+def move_access(config: Path, address: Address) -> None:
+    """Let a config of ours point to another address of the same guest."""
+    text = re.sub(r"(?m)^(  HostName) .*$", rf"\1 {address.host}", config.read_text())
+    write_whole(config, re.sub(r"(?m)^(  Port) .*$", rf"\1 {address.port}", text))
 
 
 def _quoted(path: Path) -> str:

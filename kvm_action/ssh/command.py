@@ -1,47 +1,25 @@
-"""A command line in the guest: how it is wrapped, and its streams pumped, all of them, against one deadline."""
+"""A command line in the guest: its streams pumped, all of them, against one deadline."""
 
-import re
 import select
-import shlex
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import paramiko
 
 from kvm_action.events import Stream
+from kvm_action.guest_io import Sink
+from kvm_action.guest_shell import SessionMark
 from kvm_action.ssh.link import Link, OutOfTimeError
 from kvm_action.ssh.transport import WINDOW
 from kvm_action.wait import Deadline
-
-Sink = Callable[[Stream, bytes], None]
 
 _GRACE: Final = 2.0
 """Seconds of quiet after which a command that has ended is over, although a daemon it left holds its output."""
 _WINDOW_WAIT: Final = 0.05
 _LOOK: Final = 0.5
-_MARK: Final = re.compile(rb"\x1ekvm-e2e (\d+)\n")
-_MARK_WITHIN: Final = 1 << 16
-
-# TERM first: sudo passes it on to what it runs on a terminal of its own, where KILL of sudo would not reach.
-_KILL: Final = """\
-members() {
-    for f in /proc/[0-9]*/stat; do
-        { read -r line < "$f"; } 2>/dev/null || continue
-        pid=${line%% *}
-        set -- ${line##*) }
-        [ "$4" = SESSION ] && [ "$1" != Z ] && echo "$pid"
-    done
-}
-kill -TERM $(members) 2>/dev/null
-for i in 1 2 3 4 5 6 7 8 9 10; do
-    [ -z "$(members)" ] && exit 0
-    sleep 0.1
-done
-kill -KILL $(members) 2>/dev/null
-"""
 
 
 @dataclass(frozen=True)
@@ -50,18 +28,6 @@ class Ended:
 
     status: int
     signal: str = ""
-
-
-def wrap(command: str, sudo: bool = False) -> str:
-    """The line for the login shell: say which session (sshd makes a new one) this is, then become the command."""
-    words = [*(["sudo", "-n", "--"] if sudo else []), "sh", "-c", command]
-    return f"printf '\\036kvm-e2e %s\\n' \"$$\" >&2; exec {shlex.join(words)}"
-
-
-def kill_command(session: int) -> str:
-    """Ends every process of a session, whatever process groups they made; as root where that is allowed."""
-    script = shlex.quote(_KILL.replace("SESSION", str(session)))
-    return f"if sudo -n true 2>/dev/null; then sudo -n sh -c {script}; else sh -c {script}; fi"
 
 
 class Pump:
@@ -77,12 +43,10 @@ class Pump:
         self._sink = sink
         self._packets: Iterator[bytes] | None = _packets(source, channel.out_max_packet_size - 64)
         self._packet = b""
-        self._unmarked = bytearray()
-        self._marked = False
+        self._mark = SessionMark()
         self._moved = time.monotonic()
         self._poll = select.poll()
         self._poll.register(channel.fileno(), select.POLLIN)
-        self.session: int | None = None
         channel.settimeout(_WINDOW_WAIT)
 
     def run(self) -> Ended | None:
@@ -105,7 +69,8 @@ class Pump:
         if received or sent:
             self._moved = time.monotonic()
         elif self._is_over():
-            self._pass_on(bytes(self._unmarked))
+            if rest := self._mark.rest():
+                self._sink(Stream.STDERR, rest)
             return False
         elif self._packets is None:
             self._wait()
@@ -123,22 +88,13 @@ class Pump:
         return output or errors
 
     def _take_errors(self, data: bytes) -> None:
-        """Hold standard error back until the wrapper's mark was seen, and take the mark out."""
-        if self._marked:
-            self._sink(Stream.STDERR, data)
-            return
-        self._unmarked += data
-        if found := _MARK.search(self._unmarked):
-            self.session = int(found[1])
-            self._pass_on(self._unmarked[: found.start()] + self._unmarked[found.end() :])
-        elif len(self._unmarked) > _MARK_WITHIN:
-            self._pass_on(self._unmarked)
+        if passed := self._mark.take(data):
+            self._sink(Stream.STDERR, passed)
 
-    def _pass_on(self, data: bytes | bytearray) -> None:
-        self._marked = True
-        self._unmarked = bytearray()
-        if data:
-            self._sink(Stream.STDERR, bytes(data))
+    @property
+    def session(self) -> int | None:
+        """The command's session in the guest, once it has said so."""
+        return self._mark.session
 
     def _send(self) -> bool:
         if self._packets is None:

@@ -13,19 +13,18 @@ from typing import Final
 import paramiko
 
 from kvm_action.archive import Limits, Packed, extract, find_command, packing, select, unpack_command
-from kvm_action.errors import CommandTimeoutError, E2EError, GuestConnectionError, PlanError
+from kvm_action.errors import E2EError, GuestConnectionError
 from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
+from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
+from kvm_action.guest_shell import kill_command, wrap
 from kvm_action.reach import Address
 from kvm_action.ssh.access import write_access
-from kvm_action.ssh.command import Ended, Pump, Sink, kill_command, wrap
+from kvm_action.ssh.command import Ended, Pump
 from kvm_action.ssh.link import BROKEN, Link, OutOfTimeError
-from kvm_action.units import format_duration
 from kvm_action.wait import Deadline
 
 _KILL_TIME: Final = timedelta(seconds=10)
-_SHOWN: Final = 60
-_LAST_WORDS: Final = 500
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,10 @@ class Session:
         keep_bytes: int = 1 << 20,
     ) -> GuestOutput:
         """See `guest.Guest.run`. The command has ended when its shell has, even if it left a daemon."""
-        kept = _Kept(keep_bytes, on_output)
+        kept = Kept(keep_bytes, on_output)
         line = wrap(command, sudo and self._login.user != "root")
-        with self._running(line, _named(command), timeout, kept, [stdin] if stdin else []) as pump:
-            ended = self._finish(pump, _named(command))
+        with self._running(line, named(command), timeout, kept, [stdin] if stdin else []) as pump:
+            ended = self._finish(pump, named(command))
         return GuestOutput(
             command,
             ended.status,
@@ -142,17 +141,17 @@ class Session:
         self, line: str, doing: str, timeout: timedelta, sink: Sink, source: Iterable[bytes] = ()
     ) -> Iterator[Pump]:
         """A command line with its pump; at the deadline it is killed, and CommandTimeoutError raised."""
-        deadline, said = Deadline(timeout), _LastWords(sink)
+        deadline, said = Deadline(timeout), LastWords(sink)
         try:
             channel = self._link.execute(line, deadline)
         except OutOfTimeError:
-            raise self._overdue(doing, timeout, said) from None
+            raise overdue(doing, timeout, said) from None
         pump = Pump(self._link, channel, deadline, said, source)
         try:
             yield pump
         except OutOfTimeError:
             self._kill(pump.session)
-            raise self._overdue(doing, timeout, said) from None
+            raise overdue(doing, timeout, said) from None
         except BROKEN as error:
             if self.is_alive:
                 raise
@@ -166,16 +165,12 @@ class Session:
         raise self._link.lost(doing)
 
     def _send(self, packed: Packed, receive: str, tree: Tree, timeout: timedelta) -> int:
-        answer = _Kept(1 << 14, None)
+        answer = Kept(1 << 14, None)
         doing = f"copying {tree.source} to {tree.to}"
         with self._running(wrap(receive), doing, timeout, answer, packed) as pump:
             ended = self._finish(pump, doing)
         if ended.status != 0:
-            words = answer.stderr.decode(errors="replace").strip().splitlines() or [f"status {ended.status}"]
-            raise PlanError(
-                f"cannot copy {tree.source} to {tree.to} in the guest: {words[0].removeprefix('tar: ')}",
-                hint="the guest's user (or its sudo) must be able to write there, and its disk must have room",
-            )
+            raise cannot_copy(tree, ended.status, bytes(answer.stderr))
         return packed.bytes
 
     def _kill(self, session: int | None) -> None:
@@ -187,54 +182,6 @@ class Session:
             channel = self._link.execute(kill_command(session), deadline)
             Pump(self._link, channel, deadline, lambda _stream, _data: None).run()
             channel.close()
-
-    def _overdue(self, doing: str, timeout: timedelta, said: "_LastWords") -> CommandTimeoutError:
-        last = said.text()
-        return CommandTimeoutError(
-            f"{doing} took longer than {format_duration(timeout)}"
-            + (f"; the last it said was: {last}" if last else " and said nothing"),
-            hint="it was killed; allow it more time, or find out what it waits for",
-        )
-
-
-def _named(command: str) -> str:
-    line = " ".join(command.split())
-    return f"`{line if len(line) <= _SHOWN else line[: _SHOWN - 1] + '…'}`"
-
-
-class _Kept:
-    """Output kept up to a limit for each stream, and all of it passed on."""
-
-    def __init__(self, limit: int, on_output: OnOutput | None) -> None:
-        self._limit = limit
-        self._on_output = on_output
-        self.stdout = bytearray()
-        self.stderr = bytearray()
-        self.truncated = False
-
-    def __call__(self, stream: Stream, data: bytes) -> None:
-        kept = self.stdout if stream is Stream.STDOUT else self.stderr
-        room = self._limit - len(kept)
-        kept += data[:room]
-        self.truncated = self.truncated or len(data) > room
-        if self._on_output:
-            self._on_output(stream, data)
-
-
-class _LastWords:
-    """The end of what was said, for an error message."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._end = b""
-
-    def __call__(self, stream: Stream, data: bytes) -> None:
-        self._end = (self._end + data[-_LAST_WORDS:])[-_LAST_WORDS:]
-        self._sink(stream, data)
-
-    def text(self) -> str:
-        lines = self._end.decode(errors="replace").strip().splitlines()
-        return "".join(letter if letter.isprintable() else "·" for letter in lines[-1].strip()) if lines else ""
 
 
 class _Reader:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tooling import IMAGES, REPOSITORY, Tool, machines
+from tooling import IMAGES, REPOSITORY, Tool, wait_for
 
+from kvm_action.frozen import TemplateStore
 from kvm_action.paths import Home
 
 
@@ -26,13 +27,26 @@ def images(request: pytest.FixtureRequest) -> Path:
     return store
 
 
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Templates are made once for all tests, as they are for all runs of a user."""
+    root = tmp_path_factory.mktemp("home") / "templates"
+    root.mkdir()
+    yield root
+    store = TemplateStore(root)
+    for template in store.list():
+        store.remove(template.key)
+    store.sweep()
+
+
 @pytest.fixture
-def tool(tmp_path: Path, images: Path) -> Iterator[Tool]:
+def tool(tmp_path: Path, images: Path, templates: Path) -> Iterator[Tool]:
     home = tmp_path / "home"
     home.mkdir()
     (home / "images").symlink_to(images)
-    before = machines()
-    yield Tool(home, tmp_path)
-    assert machines() <= before, "a machine was left behind"
+    (home / "templates").symlink_to(templates)
+    used = Tool(home, tmp_path)
+    yield used
+    wait_for(lambda: not used.machines(), 5, "the machines to be gone")  # a killed QEMU may take a moment to go
     runs = home / "runs"
     assert not runs.exists() or not list(runs.iterdir()), "a run's files were left behind"

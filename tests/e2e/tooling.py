@@ -78,19 +78,23 @@ class Tool:
                 process.communicate()
         return Ended(process.returncode, stdout, stderr, out, time.monotonic() - began)
 
+    def machines(self) -> set[str]:
+        return machines_below(self.home)
+
     def __call__(self, *arguments: str, timeout: float = BOOT) -> Ended:
         return self.wait(*self.start(*arguments), timeout=timeout)
 
 
-def machines() -> set[str]:
-    """The names of our machines that have a QEMU on this host."""
-    found = set()
+def machines_below(home: Path) -> set[str]:
+    """The names of the machines whose disks are below ``home`` and that have a QEMU. Others may run theirs."""
+    found, disks = set(), f"{home}/runs/".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
+            line = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        found |= {word.decode() for word in words if word.startswith(b"guest=kvm-e2e-")}
+        if disks in line:
+            found |= {word.decode() for word in line.split(b"\0") if word.startswith(b"guest=kvm-e2e-")}
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
 import time
@@ -25,6 +26,19 @@ def doctor(home: Path, *options: str, **environment: str) -> proc.Completed:
     )
 
 
+@pytest.fixture(scope="module")
+def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the slow looks at this host, made once for each version of libvirt, have found."""
+    home = tmp_path_factory.mktemp("home")
+    doctor(home)
+    return home / "probes"
+
+
+@pytest.fixture(autouse=True)
+def remembered(tmp_path: Path, probes: Path) -> None:
+    shutil.copytree(probes, tmp_path / "probes")
+
+
 @pytest.fixture
 def mute_libvirt(tmp_path: Path) -> Iterator[str]:
     """A daemon that accepts connections and never says a word."""
@@ -43,7 +57,7 @@ def test_every_prerequisite_is_told(tmp_path: Path) -> None:
         *("qemu-system-x86_64", "qemu-img", "mmdebstrap", "user network", "Python: libvirt"),
         *("libvirt session", "libvirt system", "group libvirt", "group kvm", "services", "user namespaces"),
         *("base images", "memory", "swap", "huge pages", "/dev/shm", "disk speed", "CPU speed", "load"),
-        *("CPU governor", "left-over files"),
+        *("CPU governor", "left-over files", "snapshots (bios)", "snapshots (uefi)"),
     }, done.stderr
 
 

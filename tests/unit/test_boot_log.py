@@ -39,6 +39,7 @@ def test_output_cut_at_any_byte_tells_the_same_story() -> None:
     ("line", "cause", "fatal"),
     [
         ("Boot failed: not a bootable disk", "no boot loader", True),
+        ("\x1b[2J\x1b[01;01HUEFI Interactive Shell v2.2", "UEFI firmware found nothing", True),
         ("[    3.1] Kernel panic - not syncing: VFS: Unable to mount root fs", "cannot mount its root", True),
         (
             "[    3.1] Kernel panic - not syncing: Attempted to kill init!",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kvm_action.doctor import Level, disk, groups, images, leftovers, libvirt, network, system, tools
+from kvm_action.doctor import Level, disk, docker, groups, images, leftovers, libvirt, network, system, tools
 from kvm_action.doctor.groups import Membership
 from kvm_action.hypervisor.probe import bridge_of, dhcp_range
 from kvm_action.leases import lease_for
@@ -219,3 +219,11 @@ def test_a_user_without_subordinate_ids_is_told_which_file_lacks_them(tmp_path: 
     (tmp_path / "etc/subgid").write_text("runner2:100000:65536\n")
     found = system.subordinate_ids(Host(tmp_path), "runner")
     assert (found.level, "no range in /etc/subgid;" in found.seen) == (Level.WARNING, True)
+
+
+def test_a_host_without_docker_is_fit_all_the_same_and_is_told_what_it_goes_without(tmp_path: Path) -> None:
+    missing = docker.daemon(tmp_path / "docker.sock")
+    assert missing.level is Level.OK
+    assert "needed for `--backend docker`" in missing.seen
+    (tmp_path / "docker.sock").touch()
+    assert "listens at" in docker.daemon(tmp_path / "docker.sock").seen

@@ -2,10 +2,11 @@
 
 import io
 import json
+import re
 
 from rich.console import Console
 
-from kvm_action.cli.doctor_view import as_json, for_root, show
+from kvm_action.cli.doctor.view import as_json, for_root, show
 from kvm_action.doctor.finding import Finding, ok, problem, warning
 
 COMMAND = (
@@ -64,3 +65,8 @@ def test_root_is_not_sent_to_a_sudo_that_may_not_be_installed() -> None:
     mended: Finding = for_root(FINDINGS[2])
     assert mended.mend.startswith("chgrp kvm /dev/kvm && chmod 660")
     assert for_root(warning("a", "", "echo x | sudo tee /y")).mend == "echo x | tee /y"
+
+
+def test_below_80_columns_the_signs_do_without_their_words_to_leave_room_for_what_was_seen() -> None:
+    assert "! /dev/kvm" in re.sub(r"\x1b\[[0-9;]*m", "", shown(terminal=True, width=60))
+    assert "! warning /dev/kvm" in re.sub(r"\x1b\[[0-9;]*m", "", shown(terminal=True, width=100))

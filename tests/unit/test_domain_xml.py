@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, DomainSpec, domain_xml, random_mac
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, BackingFile, DomainSpec, domain_xml, random_mac
 
 SPEC = DomainSpec(
     name="kvm-e2e-1",
@@ -18,8 +18,7 @@ SPEC = DomainSpec(
     cpu="host-passthrough",
     accel="kvm",
     firmware="bios",
-    base=Path("/images/a & b.qcow2"),
-    base_format="qcow2",
+    backing=(BackingFile(Path("/images/a & b.qcow2"), "qcow2"),),
     overlay=Path("/var/it's & that/overlay.qcow2"),
     seed=Path("/s.iso"),
     network="user",
@@ -45,7 +44,7 @@ def test_the_overlay_may_be_lost_but_never_the_guests_ignorance_of_a_full_disk()
 @pytest.mark.parametrize("is_system", [True, False])
 def test_the_system_daemon_never_takes_the_base_image_from_its_owner(is_system: bool) -> None:
     below = tree(replace(SPEC, is_system=is_system)).find("devices/disk/backingStore")
-    assert below.find("source").get("file") == str(SPEC.base)
+    assert below.find("source").get("file") == str(SPEC.backing[0].path)
     assert below.find("format").get("type") == "qcow2"
     assert (below.find("source/seclabel[@relabel='no']") is not None) is is_system
 
@@ -77,3 +76,16 @@ def test_the_network_is_user_mode_or_a_network_of_libvirt(network: str, kind: st
 def test_mac_addresses_are_qemus_and_differ() -> None:
     assert random_mac().startswith("52:54:00:")
     assert random_mac() != random_mac()
+
+
+def test_only_a_machine_that_may_be_kept_has_a_screen_and_it_is_closed_and_on_loopback() -> None:
+    assert tree(SPEC).find("devices/graphics") is None
+    screen = tree(replace(SPEC, viewable=True)).find("devices/graphics")
+    assert screen.find("listen").attrib == {"type": "address", "address": "127.0.0.1"}
+    assert screen.get("passwdValidTo") < "1971"
+    assert screen.get("passwd") != tree(replace(SPEC, viewable=True)).find("devices/graphics").get("passwd")
+
+
+def test_the_variables_of_uefi_go_with_the_run() -> None:
+    assert tree(replace(SPEC, firmware="uefi")).findtext("os/nvram") == str(SPEC.overlay.parent / "nvram.fd")
+    assert tree(SPEC).find("os/nvram") is None

@@ -1,5 +1,6 @@
 """Who owns what, and what may be taken away."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from kvm_action.errors import HostError
 from kvm_action.leases import FILE_NAME, Lease, lease_for, started
-from kvm_action.runs import UNFINISHED, leftovers, run_folder
+from kvm_action.runs import LOCK, UNFINISHED, leftovers, run_folder
 
 
 def dead_lease(folder: Path) -> Lease:
@@ -76,7 +78,7 @@ def test_reaping_takes_the_dead_and_leaves_the_living_and_the_kept(tmp_path: Pat
     leave_behind(tmp_path, "kept", replace(dead, kept_until=datetime.now(UTC) + timedelta(hours=1)))
     leave_behind(tmp_path, "alive", lease_for("alive", tmp_path))
     assert [left.path.name for left in leftovers(tmp_path)] == ["dead"]
-    assert [left.path.name for left in leftovers(tmp_path, kept_too=True)] == ["dead", "kept"]
+    assert [left.path.name for left in leftovers(tmp_path, lambda _lease: True)] == ["dead", "kept"]
     assert leftovers(tmp_path)[0].bytes >= 10_000
 
 
@@ -95,3 +97,18 @@ def test_a_host_without_room_for_the_run_is_said_so(tmp_path: Path) -> None:
     ):
         pass
     assert "KVM_E2E_HOME" in raised.value.hint
+
+
+def test_a_lease_of_an_older_version_and_one_of_a_newer_are_read(tmp_path: Path) -> None:
+    values = json.loads(lease_for("r", tmp_path, "qemu:///session").to_json())
+    assert Lease.from_json(json.dumps(values | {"from_the_future": 1})).uri == "qemu:///session"
+    del values["uri"]
+    assert Lease.from_json(json.dumps(values)).uri == ""
+
+
+def test_the_folder_of_a_machine_that_somebody_is_changing_is_not_taken_away(tmp_path: Path) -> None:
+    kept = replace(dead_lease(tmp_path), kept_until=datetime.now(UTC) + timedelta(hours=1))
+    folder = leave_behind(tmp_path, "kept", kept)
+    with FileLock(folder / LOCK):
+        assert leftovers(tmp_path, lambda _lease: True) == []
+    assert len(leftovers(tmp_path, lambda _lease: True)) == 1

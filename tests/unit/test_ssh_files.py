@@ -3,10 +3,10 @@
 import stat
 from pathlib import Path
 
+from kvm_action.guest_shell import wrap
 from kvm_action.reach import Address
 from kvm_action.ssh import generate_key
 from kvm_action.ssh.access import write_access
-from kvm_action.ssh.command import wrap
 
 
 def test_a_key_pair_is_in_the_formats_that_openssh_and_cloud_init_read() -> None:

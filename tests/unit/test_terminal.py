@@ -29,7 +29,7 @@ from kvm_action.events import (
     StepStarted,
     Stream,
 )
-from kvm_action.results import RunResult, StepName
+from kvm_action.results import RunResult, StepName, StepOutcome
 
 AT = datetime(2026, 3, 14, 12, 3, 4, tzinfo=UTC)
 
@@ -45,7 +45,8 @@ def capable_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def story(run: RunResult) -> Iterator[Event]:
     yield RunStarted(id=run.id, plan=run.plan.name, backend=run.backend, out="out", at=AT, steps=tuple(StepName))
     for step in run.steps:
-        yield StepStarted(name=step.name, at=step.started_at)
+        if step.outcome is not StepOutcome.SKIPPED:
+            yield StepStarted(name=step.name, at=step.started_at)
         if step.name is StepName.NETWORK:
             yield MilestoneReached(name="port_open", seconds=6.2)
             yield Note(text="no KVM here, so this is slow", warning=True)
@@ -135,7 +136,16 @@ def test_each_step_has_a_line_with_how_it_ended_and_its_time() -> None:
     told = without_escapes(told_live(*story(samples.failed_provision_run()), width=100))
     assert re.search(r"✓ copy +0.64 s +112 files", told)
     assert re.search(r"✗ provision +41.3 s +exit 3", told)
-    assert re.search(r"– validate +skipped +the script failed", told)
+    assert re.search(r"– validate, idempotence, snapshot +skipped +the script failed", told)
+
+
+@pytest.mark.parametrize("tell", [told_plainly, told_live])
+def test_steps_that_one_failure_skips_take_one_line(tell: object) -> None:
+    assert callable(tell)
+    lines = without_escapes(tell(*story(samples.stuck_boot_run()))).splitlines()
+    [told] = [line for line in lines if "skipped" in line]
+    assert re.search(r"ssh, copy, provision, validate, snapshot .*skipped", told)
+    assert told.count("snapshot") == 1
 
 
 def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from kvm_action.cli.terminal.echo import no_echo_of_control_keys
 from kvm_action.cli.terminal.lines import PlainLines
 from kvm_action.cli.terminal.live import LiveTerminal
 from kvm_action.cli.terminal.stream import unbreakable
@@ -25,5 +26,5 @@ def terminal_sink(stream: TextIO, *, is_terminal: bool, width: int | None = None
     if not is_terminal or console.is_dumb_terminal:
         yield PlainLines(lenient)
         return
-    with LiveTerminal(console) as live:
+    with no_echo_of_control_keys(), LiveTerminal(console) as live:
         yield live

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final, TextIO
 
+from kvm_action.cli.terminal.skips import Skipped, skipped_step
 from kvm_action.cli.terminal.summary import summary
 from kvm_action.events import (
     CheckFinished,
@@ -18,7 +19,7 @@ from kvm_action.events import (
     StepStarted,
     Stream,
 )
-from kvm_action.results import CheckOutcome, CheckResult, RunResult, StepOutcome, StepResult
+from kvm_action.results import CheckOutcome, CheckResult, RunResult, StepResult
 from kvm_action.text import plain_line
 from kvm_action.units import format_seconds
 
@@ -39,15 +40,27 @@ class PlainLines:
         self._now = now
         self._lock = Lock()
         self._output_lines = 0
+        self._skipped = Skipped()
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
         with self._lock:
-            for line in self._tell(event):
+            for line in [*self._skips_before(event), *self._tell(event)]:
                 self._stream.write(line.replace("##[", "## [") + "\n")
             self._stream.flush()
 
+    def _skips_before(self, event: Event) -> list[str]:
+        """The line of the steps that were skipped, once something else is to be told."""
+        known = self._skipped
+        if not known.ends_with(event):
+            return []
+        self._skipped = Skipped()
+        return [self._stamped(_skips(known))]
+
     def _tell(self, event: Event) -> list[str]:
+        if step := skipped_step(event):
+            self._skipped += step
+            return []
         match event:
             case OutputLine():
                 return self._output(event)
@@ -87,8 +100,13 @@ def _words(event: RunStarted | StepStarted | MilestoneReached | Note | CheckFini
 
 
 def _step(step: StepResult) -> str:
-    took = "" if step.outcome is StepOutcome.SKIPPED else f" {format_seconds(step.seconds)}"
-    return f"step {step.name} ... {step.outcome}{took}" + (f" ({step.detail})" if step.detail else "")
+    told = f"step {step.name} ... {step.outcome} {format_seconds(step.seconds)}"
+    return told + (f" ({step.detail})" if step.detail else "")
+
+
+def _skips(skipped: Skipped) -> str:
+    told = f"step{'s' * (len(skipped.names) > 1)} {skipped.listed} ... skipped"
+    return told + (f" ({skipped.reason})" if skipped.reason else "")
 
 
 def _check(check: CheckResult) -> str:

@@ -13,6 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from kvm_action.cli.terminal.skips import Skipped
 from kvm_action.cli.terminal.summary import Summary, summary
 from kvm_action.events import (
     CheckFinished,
@@ -86,6 +87,7 @@ class LiveTerminal:
         self._left_out = 0
         self._printed_at = clock()
         self._moving = _Moving()
+        self._skipped = Skipped()
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(self, console=console, transient=True, refresh_per_second=10)
 
@@ -100,6 +102,8 @@ class LiveTerminal:
         """Stop drawing; the cursor is back."""
         with self._lock:
             self._print_waiting()
+            if self._skipped.names:
+                self._print_skipped()
             self._moving = _Moving()
         self._live.stop()
 
@@ -110,9 +114,14 @@ class LiveTerminal:
                 self._output(event)
                 return
             self._print_waiting()
+            if self._skipped.ends_with(event):
+                self._print_skipped()
             match event:
                 case StepStarted(name=name):
                     self._moving = _Moving(name, self._clock())
+                case StepFinished(result=result) if result.outcome is StepOutcome.SKIPPED:
+                    self._moving = _Moving()
+                    self._skipped += result
                 case StepFinished(result=result):
                     self._moving = _Moving()
                     self._console.print(_step(result))
@@ -149,6 +158,10 @@ class LiveTerminal:
         if self._clock() - self._printed_at >= PRINT_EVERY:
             self._print_waiting()
 
+    def _print_skipped(self) -> None:
+        self._console.print(_step_line(StepOutcome.SKIPPED, self._skipped.listed, "skipped", self._skipped.reason))
+        self._skipped = Skipped()
+
     def _print_waiting(self) -> None:
         if self._left_out:
             self._console.print(_script(f"… {self._left_out:,} more lines, in provision.log"))
@@ -180,12 +193,15 @@ def _row(mark: Text | Spinner, words: Text | Table) -> Table:
 
 
 def _step(step: StepResult) -> Table:
-    symbol, style = _STEPS[step.outcome]
-    skipped = step.outcome is StepOutcome.SKIPPED
-    words = Text(f"{step.name:<{_NAME_WIDTH}}", style="dim" if skipped else "")
-    took = "skipped" if skipped else format_seconds(step.seconds)
+    return _step_line(step.outcome, step.name, format_seconds(step.seconds), step.detail)
+
+
+def _step_line(outcome: StepOutcome, name: str, took: str, detail: str) -> Table:
+    symbol, style = _STEPS[outcome]
+    skipped = outcome is StepOutcome.SKIPPED
+    words = Text(f"{name:<{_NAME_WIDTH - 1}} ", style="dim" if skipped else "")
     words.append(f"{took:<{_TIME_WIDTH}}", style="dim" if skipped else "cyan")
-    words.append(f" {plain_line(step.detail, 200)}", style="dim")
+    words.append(f" {plain_line(detail, 200)}", style="dim")
     return _row(Text(symbol, style), words)
 
 

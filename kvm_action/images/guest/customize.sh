@@ -8,6 +8,9 @@ systemctl enable systemd-networkd.service systemd-resolved.service kvm-e2e-grow.
 systemctl mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer \
     e2scrub_all.timer e2scrub_reap.service fstrim.timer dpkg-db-backup.timer logrotate.timer man-db.timer
 
+# Where cloud-init does all stages in one process by itself, ours is not needed.
+[ ! -e /lib/systemd/system/cloud-init-main.service ] || rm -r /etc/systemd/system/cloud-init-local.service.d
+
 printf 'LANG=C.UTF-8\n' >/etc/default/locale
 printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 0\n' "$FILE_SYSTEM" >/etc/fstab
 printf 'debian\n' >/etc/hostname

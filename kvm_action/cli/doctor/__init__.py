@@ -6,8 +6,9 @@ import click
 from rich.console import Console
 
 from kvm_action.accel import decide
-from kvm_action.cli.doctor_probes import Examination
-from kvm_action.cli.doctor_view import as_json, for_root, show
+from kvm_action.cli.doctor.circumstances import Circumstances
+from kvm_action.cli.doctor.examination import Examination
+from kvm_action.cli.doctor.view import as_json, for_root, show
 from kvm_action.doctor import verdict
 from kvm_action.doctor.finding import is_usable
 from kvm_action.errors import ExitCode
@@ -31,7 +32,7 @@ def command(wants_json: bool, accel: str) -> int:
 
     Exits 3 when no run is possible. Warnings alone exit 0: without KVM, machines run by emulation.
     """
-    examination = Examination(Host(), Home.from_environ(), Accel(accel))
+    examination = Examination(Circumstances(Host(), Home.from_environ(), Accel(accel)))
     found = examination.run()
     findings = [for_root(finding) for finding in found] if os.geteuid() == 0 else found
     if wants_json:
@@ -43,6 +44,6 @@ def command(wants_json: bool, accel: str) -> int:
 
 def _accel_of(examination: Examination) -> AccelInfo | None:
     """What a run would use. Only asked when there is no problem, so that a forced KVM is one that works."""
-    if examination.accel is Accel.TCG:
+    if examination.at.accel is Accel.TCG:
         return AccelInfo(name="tcg", reason="requested")
     return decide(Accel.AUTO, examination.kvm_facts) if examination.kvm_facts else None

@@ -13,6 +13,8 @@ from rich.text import Text
 from kvm_action.doctor import Finding, Level
 
 MARKS: Final = {Level.OK: "✓", Level.WARNING: "!", Level.PROBLEM: "✗"}
+NARROW: Final = 80
+"""Columns of a terminal below which the signs stand without their words."""
 STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 
 
@@ -29,7 +31,7 @@ def for_root(finding: Finding) -> Finding:
 def show(findings: Sequence[Finding], verdict: str, console: Console) -> None:
     """All findings, then what mends them (problems last, next to the verdict), then the verdict."""
     if console.is_terminal:
-        console.print(_table(findings))
+        console.print(_table(findings, narrow=console.width < NARROW))
     else:
         for finding in findings:
             _line(console, f"{finding.level:<8} {finding.subject}: {finding.seen}")
@@ -40,14 +42,14 @@ def show(findings: Sequence[Finding], verdict: str, console: Console) -> None:
     console.print(Text(verdict, style=STYLES[_worst(findings)]), soft_wrap=not console.is_terminal)
 
 
-def _table(findings: Sequence[Finding]) -> Table:
+def _table(findings: Sequence[Finding], *, narrow: bool) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True)
-    table.add_column(ratio=None, overflow="fold")
+    table.add_column(overflow="fold", max_width=NARROW // 4 if narrow else None)
     table.add_column(overflow="fold")
     for finding in findings:
         style = STYLES[finding.level]
-        mark = Text(f"{MARKS[finding.level]} {finding.level}", style=style)
+        mark = Text(MARKS[finding.level] if narrow else f"{MARKS[finding.level]} {finding.level}", style=style)
         table.add_row(mark, Text(finding.subject, style="bold"), Text(finding.seen))
     return table
 

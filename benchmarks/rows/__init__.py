@@ -1,0 +1,25 @@
+"""The rows of the table: a file each, with a function that measures it and the target it declares.
+
+To add one: write ``measure(workshop) -> list[Reading]`` in a file of its own and name it here.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from benchmarks.reading import Reading
+from benchmarks.rows import cold_boot, copy_tree, hello, help_time, image_build, warm_hello, warm_start
+from benchmarks.workshop import Workshop
+
+Row = Callable[[Workshop], list[Reading]]
+
+ROWS: Final[dict[str, Row]] = {
+    "help": help_time.measure,
+    "copy": copy_tree.measure,
+    "hello": hello.measure,
+    "warm-start": warm_start.measure,
+    "warm-hello": warm_hello.measure,
+    "cold-boot": cold_boot.measure,
+}
+
+LONG_ROWS: Final[dict[str, Row]] = {"image-build": image_build.measure}
+"""Only when they are asked for: minutes of building."""

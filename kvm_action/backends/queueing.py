@@ -1,0 +1,30 @@
+"""A run's place among the runs of its host: what its machine will need, and the wait told as notes."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from kvm_action.admission import Admission, Need, admitted, measured
+from kvm_action.admission.tickets import shared_folder
+from kvm_action.events import Note, Sink
+from kvm_action.plan.model import Plan
+
+OVERLAY: Final = 512 << 20
+"""Bytes that a run is expected to write besides its snapshots; the plan's disk size is only a limit."""
+
+
+def need_of(plan: Plan) -> Need:
+    """A snapshot holds the guest's memory once more, on disk."""
+    machine = plan.machine
+    return Need(memory=machine.memory, cpus=machine.cpus, disk=OVERLAY + machine.memory // 2 * len(plan.snapshots))
+
+
+def queued(plan: Plan, run: str, runs: Path, sink: Sink) -> AbstractContextManager[Admission]:
+    """Wait for room on the host, and hold it. Raises HostError when there can be none."""
+    return admitted(
+        shared_folder(runs.parent / "queue"),
+        run,
+        need_of(plan),
+        measure=lambda: measured(runs),
+        tell=lambda line: sink(Note(text=line)),
+    )

@@ -1,0 +1,225 @@
+"""The store of templates: made once per key under a lock, published by a rename, removed when room is short."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from kvm_action.digest import sha256_of
+from kvm_action.frozen import memory_file
+from kvm_action.frozen.model import (
+    DISK,
+    MANIFEST,
+    SEED,
+    STATE,
+    NoRoomError,
+    Shape,
+    Template,
+    TemplateError,
+    stamp_of,
+)
+from kvm_action.renewal import FrozenIdentity
+
+UNFINISHED: Final = ".new-"
+AT_MOST: Final = 6
+"""Templates that are kept; the one that was not used for the longest time goes first."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A template that is being made: where its files go."""
+
+    folder: Path
+    memory_file: Path | None
+
+    @property
+    def disk(self) -> Path:
+        """The disk."""
+        return self.folder / DISK
+
+    @property
+    def state(self) -> Path:
+        """The state."""
+        return self.folder / STATE
+
+    @property
+    def seed(self) -> Path:
+        """The seed volume."""
+        return self.folder / SEED
+
+
+@dataclass(frozen=True)
+class TemplateStore:
+    """The folder ``root``. ``leased`` tells the keys that living machines need: their templates stay."""
+
+    root: Path
+    leased: Callable[[], Collection[str]] = tuple
+    tmpfs: Path = memory_file.SHARED_MEMORY
+
+    def list(self) -> Sequence[Template]:
+        """All templates that can be read, last used first."""
+        return sorted(self._readable(), key=lambda template: -_used(template))
+
+    def find(self, key: str) -> Template | None:
+        """A sound template, None when there is none. Raises TemplateError when it is damaged."""
+        folder = self.root / key
+        if not folder.is_dir():
+            return None
+        try:
+            template = Template.from_json((folder / MANIFEST).read_text(), folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TemplateError(f"its manifest cannot be read: {error}") from error
+        template.require_sound()
+        os.utime(folder / MANIFEST)
+        return template
+
+    def refusal(self, key: str) -> str:
+        """Why an earlier try to make this template failed, empty when there was none."""
+        with suppress(OSError, ValueError):
+            return str(json.loads(self._refused(key).read_text())["reason"])
+        return ""
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Remember that this template cannot be made, so that no later run spends a boot on it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._refused(key).write_text(json.dumps({"reason": reason}) + "\n")
+
+    def forget_refusal(self, key: str) -> None:
+        """Let it be tried again."""
+        self._refused(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def lock(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Be the only one who makes or removes ``key``; ``on_wait`` is called once if another does now."""
+        (self.root / "locks").mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / "locks" / key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def draft(self, shape: Shape) -> Iterator[Draft]:
+        """Room for a new template; what is not published by the end is removed. Call it under the lock.
+
+        Raises NoRoomError when there is no room even after templates that nobody needs were removed.
+        """
+        self._remove(self.root / shape.key)
+        self._make_room(shape)
+        folder = self.root / f"{UNFINISHED}{shape.key}"
+        folder.mkdir(mode=0o711)
+        memory = self._place(shape, folder) if shape.in_memory_file else None
+        try:
+            yield Draft(folder, memory)
+        finally:
+            if folder.exists():
+                self._remove(folder)
+                if memory:
+                    memory.unlink(missing_ok=True)
+
+    def publish(self, draft: Draft, shape: Shape, identity: FrozenIdentity, seconds: float) -> Template:
+        """Make a finished draft a template."""
+        folder, memory = self.root / shape.key, draft.memory_file
+        names = [DISK, STATE, SEED, *([str(memory)] if memory else [])]
+        stamps = {name: stamp_of(draft.folder / name) for name in names}
+        if memory and memory.parent == draft.folder:
+            stamps[str(folder / memory.name)] = stamps.pop(str(memory))
+            memory = folder / memory.name
+        template = Template(
+            folder=folder,
+            shape=shape,
+            identity=identity,
+            created=datetime.now(UTC),
+            seconds=round(seconds, 3),
+            state_sha256=sha256_of(draft.state),
+            memory_file=memory,
+            stamps=stamps,
+        )
+        manifest = draft.folder / MANIFEST
+        manifest.touch(mode=0o600)  # the nonce in it proves machines
+        manifest.write_text(template.to_json())
+        draft.folder.rename(template.folder)
+        return template
+
+    def remove(self, key: str) -> int:
+        """Remove a template with its memory file; returns the bytes freed, 0 when there is none."""
+        folder = self.root / key
+        freed = sum(template.bytes for template in self._readable() if template.key == key)
+        self._remove(folder)
+        return freed
+
+    def sweep(self) -> None:
+        """Take away what builders left that were killed: half-made folders, and memory files of no template."""
+        for folder in self.root.glob(f"{UNFINISHED}*"):
+            lock = FileLock(self.root / "locks" / folder.name.removeprefix(UNFINISHED))
+            with suppress(Timeout), lock.acquire(timeout=0):
+                self._remove(folder)
+        with suppress(OSError):
+            memory_file.forget_stores_that_are_gone(self.tmpfs)
+            for file in self._ram_folder.glob("*.ram"):
+                if not (self.root / file.name.split("-")[0]).is_dir() and self._is_free(file):
+                    file.unlink(missing_ok=True)
+
+    @property
+    def _ram_folder(self) -> Path:
+        return memory_file.folder_of_store(self.root, self.tmpfs)
+
+    def _is_free(self, file: Path) -> bool:
+        with suppress(Timeout), FileLock(self.root / "locks" / file.name.split("-")[0]).acquire(timeout=0):
+            return True
+        return False
+
+    def _readable(self) -> Iterator[Template]:
+        for manifest in self.root.glob(f"[!.]*/{MANIFEST}"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                yield Template.from_json(manifest.read_text(), manifest.parent)
+
+    def _place(self, shape: Shape, folder: Path) -> Path:
+        room = memory_file.look(self.root, self.tmpfs)
+        if room.fits_in_tmpfs(shape.memory):
+            with suppress(OSError):
+                return self._ram_folder / memory_file.file_name(shape.key)
+        return folder / memory_file.file_name(shape.key)
+
+    def _make_room(self, shape: Shape) -> None:
+        oldest_first = [template.key for template in reversed(self.list())]
+        while oldest_first and (len(self.list()) >= AT_MOST or not self._has_room(shape)):
+            self._remove_idle(oldest_first.pop(0))
+        if not self._has_room(shape):
+            raise NoRoomError("there is no room for it, neither in a tmpfs nor on the disk")
+
+    def _remove_idle(self, key: str) -> None:
+        with suppress(Timeout), FileLock(self.root / "locks" / key).acquire(timeout=0):
+            if key not in self.leased():
+                self.remove(key)
+
+    def _has_room(self, shape: Shape) -> bool:
+        room = memory_file.look(self.root, self.tmpfs)
+        return room.fits_in_tmpfs(shape.memory) or room.fits_on_disk(shape.memory)
+
+    def _remove(self, folder: Path) -> None:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if memory := Template.from_json((folder / MANIFEST).read_text(), folder).memory_file:
+                memory.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _refused(self, key: str) -> Path:
+        return self.root / f"{key}.refused.json"
+
+
+def _used(template: Template) -> float:
+    with suppress(OSError):
+        return (template.folder / MANIFEST).stat().st_mtime
+    return 0.0

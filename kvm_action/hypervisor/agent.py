@@ -1,0 +1,73 @@
+"""The guest agent: commands to a guest that needs neither network nor SSH for it. Its answers are untrusted."""
+
+import base64
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from kvm_action.hypervisor.domain import Domain
+from kvm_action.wait import Deadline, until
+
+ONE_CALL: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class AgentOutput:
+    """A program that ended in the guest."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The agent in one domain. None stands for no answer in time, or none that can be understood."""
+
+    domain: Domain
+
+    def answers(self, deadline: Deadline) -> bool:
+        """Wait for the agent to answer at all."""
+        return bool(until(lambda: self._call("guest-ping") is not None, deadline, every=0.02))
+
+    def run(self, argv: Sequence[str], deadline: Deadline, stdin: bytes = b"") -> AgentOutput | None:
+        """Run a program as the guest's root and wait for its end."""
+        begun = self._call(
+            "guest-exec",
+            path=argv[0],
+            arg=list(argv[1:]),
+            **{"input-data": base64.b64encode(stdin).decode(), "capture-output": True},
+        )
+        if not isinstance(begun, dict):
+            return None
+        pid = begun.get("pid")
+        status = until(lambda: self._ended(pid), deadline, every=0.05)
+        return _output(status) if status else None
+
+    def time(self) -> float | None:
+        """The guest's clock, in seconds since the epoch."""
+        answer = self._call("guest-get-time")
+        return answer / 1e9 if isinstance(answer, int) else None
+
+    def _ended(self, pid: object) -> dict[str, object] | None:
+        status = self._call("guest-exec-status", pid=pid)
+        return status if isinstance(status, dict) and status.get("exited") else None
+
+    def _call(self, execute: str, **arguments: object) -> object | None:
+        message = {"execute": execute} | ({"arguments": arguments} if arguments else {})
+        reply = self.domain.agent(json.dumps(message), ONE_CALL)
+        with suppress(ValueError, KeyError, TypeError):
+            answer: object = json.loads(reply or "")["return"]
+            return answer
+        return None
+
+
+def _output(status: dict[str, object]) -> AgentOutput | None:
+    with suppress(ValueError, TypeError):
+        code = status.get("exitcode", -1)
+        out, err = (base64.b64decode(str(status.get(name, ""))) for name in ("out-data", "err-data"))
+        return AgentOutput(code if isinstance(code, int) else -1, out, err)
+    return None

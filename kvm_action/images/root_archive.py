@@ -1,0 +1,153 @@
+"""A disk image's root file system as a tar archive, owners, modes, links and file capabilities kept.
+
+Without root, mount or loop device: sfdisk finds the partition, debugfs writes its files out and names their
+owners, which an ordinary user could not give them. Other extended attributes (ACLs) are left out.
+"""
+
+import contextlib
+import os
+import re
+import stat
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from kvm_action import proc
+from kvm_action.errors import ImageError
+from kvm_action.images import qemu_img
+from kvm_action.images.model import Image
+from kvm_action.images.partitions import root_offset
+from kvm_action.images.store import Store
+from kvm_action.images.tools import DEBUGFS, SEARCH_PATH, require_space
+
+_ALLOWED: Final = timedelta(minutes=10)
+_ROW: Final = re.compile(r"/(\d+)/(\d+)/(\d+)/(\d+)/([^/]+)/\d*/")
+_CAPABILITY: Final = re.compile(r"\s+security\.capability \(\d+\) = ((?:[0-9a-f]{2} )+)")
+_NO_FILES: Final = ("lost+found",)
+
+
+@dataclass(frozen=True)
+class Inode:
+    """What the file system says of a file; ``mode`` with its type's bits."""
+
+    number: int
+    mode: int
+    user: int
+    group: int
+
+
+@contextlib.contextmanager
+def root_archive(store: Store, image: Image) -> Iterator[Path]:
+    """The archive as a file that is gone with the context. Raises ImageError, HostError."""
+    DEBUGFS.require()
+    with store.workplace("root") as folder:
+        require_space(folder, 3 * image.bytes, f"the files of {image.name}")
+        disk, tree, archive = folder / "disk.raw", folder / "tree", folder / "root.tar"
+        qemu_img.convert(image.path, image.format, disk, "raw")
+        place = f"{disk}?offset={root_offset(disk)}"
+        tree.mkdir()
+        try:
+            _debugfs(place, [f"rdump / {_quoted(str(tree))}"])
+            inodes = _inodes(place, tree)
+            _pack(tree, inodes, _capabilities(place, inodes), archive)
+        finally:
+            _make_removable(tree)
+        yield archive
+
+
+def _inodes(place: str, tree: Path) -> dict[str, Inode]:
+    """By path, without the leading slash: what the files that were written out to ``tree`` are in truth."""
+    folders = [os.path.relpath(path, tree) for path, _, _ in os.walk(tree)]
+    answers = _debugfs(place, [f"ls -p {_quoted('/' + ('' if f == '.' else f))}" for f in folders])
+    return {
+        name if folder == "." else f"{folder}/{name}": inode
+        for folder, answer in zip(folders, answers, strict=True)
+        for name, inode in listed(answer).items()
+    }
+
+
+def _capabilities(place: str, inodes: Mapping[str, Inode]) -> dict[int, bytes]:
+    """By inode: what `setcap` gave to a program."""
+    numbers = sorted({each.number for each in inodes.values() if stat.S_ISREG(each.mode)})
+    answers = _debugfs(place, [f"ea_list <{number}>" for number in numbers])
+    found = {number: capability(answer) for number, answer in zip(numbers, answers, strict=True)}
+    return {number: value for number, value in found.items() if value}
+
+
+def listed(lines: Sequence[str]) -> dict[str, Inode]:
+    """The files that debugfs' ``ls -p`` printed, by name, without the folder itself and its parent."""
+    rows = [found.groups() for found in map(_ROW.fullmatch, lines) if found]
+    return {
+        name: Inode(int(number), int(mode, 8), int(user), int(group))
+        for number, mode, user, group, name in rows
+        if name not in (".", "..")
+    }
+
+
+def capability(lines: Sequence[str]) -> bytes:
+    """The value of security.capability in what debugfs' ``ea_list`` printed, empty when there is none."""
+    found = next(filter(None, (_CAPABILITY.fullmatch(line) for line in lines)), None)
+    return bytes.fromhex(found[1]) if found else b""
+
+
+def _pack(tree: Path, inodes: Mapping[str, Inode], capabilities: Mapping[int, bytes], target: Path) -> None:
+    first: dict[int, str] = {}
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive:
+        for path, inode in sorted(inodes.items()):
+            if path.split("/", 1)[0] in _NO_FILES or not os.path.lexists(tree / path):
+                continue  # devices: debugfs does not write them out, and a container has its own
+            member = archive.gettarinfo(tree / path, arcname=path)
+            member.uid, member.gid, member.uname, member.gname = inode.user, inode.group, "", ""
+            member.mode = stat.S_IMODE(inode.mode)
+            if value := capabilities.get(inode.number):
+                text = value.decode("utf-8", "surrogateescape")
+                member.pax_headers = {"SCHILY.xattr.security.capability": text}
+            if member.isreg() and (known := first.setdefault(inode.number, path)) != path:
+                member.type, member.linkname, member.size = tarfile.LNKTYPE, known, 0
+            _add(archive, member, tree / path)
+
+
+def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    if not member.isreg():
+        archive.addfile(member)
+        return
+    if not os.access(path, os.R_OK):
+        path.chmod(0o400)
+    with path.open("rb") as content:
+        archive.addfile(member, content)
+
+
+def _debugfs(place: str, commands: Sequence[str]) -> list[list[str]]:
+    """What debugfs prints for each command."""
+    done = proc.run(
+        ["debugfs", "-f", "-", place],
+        stdin="".join(f"{command}\n" for command in commands),
+        timeout=_ALLOWED,
+        environment={"PATH": SEARCH_PATH, "LC_ALL": "C", "DEBUGFS_PAGER": "cat"},
+    )
+    answers: list[list[str]] = []
+    for line in done.stdout.splitlines():
+        if line.startswith("debugfs: "):
+            answers.append([])
+        elif answers:
+            answers[-1].append(line)
+    if not done.ok or len(answers) != len(commands):
+        raise ImageError(
+            f"the root file system cannot be read: {done.last_words}",
+            hint="a container's files are taken from ext2, ext3 and ext4 only; or name a container image: docker://…",
+        )
+    return answers
+
+
+def _quoted(path: str) -> str:
+    return '"' + path.replace('"', '""') + '"'
+
+
+def _make_removable(tree: Path) -> None:
+    """Folders that their own user may not write in could not be emptied."""
+    for path, _, _ in os.walk(tree):
+        with contextlib.suppress(OSError):
+            Path(path).chmod(0o700)

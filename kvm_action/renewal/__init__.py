@@ -1,0 +1,27 @@
+"""What a machine that wakes from a template must change about itself, and the proof that it has.
+
+Scripts and values only: whoever reaches the guest (by its agent) runs them. What the guest answers is untrusted.
+"""
+
+from kvm_action.renewal.proof import Proof, judge
+from kvm_action.renewal.scripts import (
+    FrozenIdentity,
+    NewIdentity,
+    arrival,
+    renewal,
+    said,
+    scripts_digest,
+    settling,
+)
+
+__all__ = [
+    "FrozenIdentity",
+    "NewIdentity",
+    "Proof",
+    "arrival",
+    "judge",
+    "renewal",
+    "said",
+    "scripts_digest",
+    "settling",
+]

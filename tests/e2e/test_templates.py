@@ -1,0 +1,191 @@
+"""Machines that start from a template: they are quick, they are others, and they can be trusted or do not run."""
+
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tooling import IMAGES, Ended, Tool, has_started, wait_for
+
+from kvm_action.backends.kvm import KvmBackend, VirtualMachine
+from kvm_action.backends.settings import Settings
+from kvm_action.backends.template_start import freezer_of, frozen_spec, shape_of
+from kvm_action.frozen import Draft, TemplateStore
+from kvm_action.hypervisor.domain import Domain, launched
+from kvm_action.hypervisor.domain_xml import domain_xml
+from kvm_action.images.store import Store
+from kvm_action.plan.load import load_plan
+from kvm_action.plan.model import Accel, Keep, StartMode
+from kvm_action.runs import new_run_id
+
+SMALL = "machine: {image: debian-12, memory: 768MiB, cpus: 2}\nsnapshots: []\n"
+TELL = r"""
+echo machine-id $(cat /etc/machine-id)
+echo dbus-id $(cat /var/lib/dbus/machine-id 2>/dev/null || cat /etc/machine-id)
+echo host-key $(cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub)
+echo uuid $(cat /proc/sys/kernel/random/uuid)
+echo urandom $(od -An -N16 -tx1 /dev/urandom | tr -d ' ')
+echo mac $(cat /sys/class/net/e*/address)
+echo hostname $(hostname)
+echo hosts $(grep -c "$(hostname)" /etc/hosts) $(grep -cw template /etc/hosts)
+echo clock $(date +%s.%N)
+echo keys $(ls /etc/ssh/ssh_host_* | wc -l) $(wc -l < ~/.ssh/authorized_keys)
+echo journal $(sudo journalctl -b -o cat -n 1 | wc -l)
+echo timers $(systemctl list-timers --no-legend | wc -l) $(systemctl is-active cron)
+"""
+MUST_DIFFER = ("machine-id", "dbus-id", "host-key", "uuid", "urandom", "mac", "hostname")
+
+
+def plan_that_tells(tool: Tool, more: str = "") -> Path:
+    return tool.write_plan(SMALL + f"provision: {{run: {json.dumps(TELL + more)}}}\n", "tell.yml")
+
+
+def told(ended: Ended) -> dict[str, str]:
+    lines = (ended.out / "provision.log").read_text(errors="replace").splitlines()
+    return {name: value for name, _, value in (line.partition(" ") for line in lines)}
+
+
+def assert_started_from_a_template(ended: Ended) -> None:
+    assert ended.status == 0, ended.stdout + ended.stderr
+    start = ended.result["start"]
+    assert start["mode"] == "template", start
+    assert abs(start["clock_difference"]) < 1
+
+
+def test_two_machines_of_one_template_side_by_side_share_nothing_that_must_differ(tool: Tool) -> None:
+    plan = plan_that_tells(tool, "sleep 8")
+    with ThreadPoolExecutor(2) as both:
+        ends = list(
+            both.map(lambda started: tool.wait(*started), [tool.start("run", str(plan)) for _ in range(2)])
+        )
+    for ended in ends:
+        assert_started_from_a_template(ended)
+    one, other = (told(ended) for ended in ends)
+    for name in MUST_DIFFER:
+        assert one[name], name
+        assert one[name] != other[name], name
+    template = json.loads(next((tool.home / "templates").glob("*/template.json")).read_text())["identity"]
+    for machine in (one, other):
+        assert template["machine_id"] != machine["machine-id"]
+        assert template["host_key"].split()[1] != machine["host-key"]
+        assert machine["hosts"] == "1 0"
+        assert machine["keys"] == "2 1"
+        assert machine["journal"] == "1"
+        assert machine["timers"].endswith(" active")
+    assert len({ended.result["start"]["template"] for ended in ends}) == 1
+
+
+def test_a_template_an_hour_old_by_the_guests_clock_starts_with_the_right_time(tool: Tool) -> None:
+    plan = tool.write_plan(SMALL + "provision: {run: 'date +%s.%N'}\nuser: {name: hourglass}\n")
+    with machine_of(tool, plan) as machine:
+        shape = shape_of(machine, StartMode.TEMPLATE)
+        freezer = freezer_of(machine, shape)
+
+        def an_hour_ago(draft: Draft) -> AbstractContextManager[Domain]:
+            xml = domain_xml(frozen_spec(machine.spec(), draft))
+            old = xml.replace("<clock offset='utc'>", "<clock offset='variable' adjustment='-3600'>")
+            assert old != xml
+            return launched(
+                machine.connection, frozen_spec(machine.spec(), draft).name, old, freezer.watch.on_console
+            )
+
+        replace(freezer, launch=an_hour_ago).freeze()
+    before = time.time()
+    ended = tool("run", str(plan))
+    assert_started_from_a_template(ended)
+    assert ended.result["start"]["template"] == shape.key
+    clock = float((ended.out / "provision.log").read_text())
+    assert before < clock < time.time()
+
+
+def test_a_template_that_was_tampered_with_is_dropped_and_the_run_still_passes(tool: Tool) -> None:
+    plan = plan_that_tells(tool)
+    assert_started_from_a_template(tool("run", str(plan)))
+    store = TemplateStore((tool.home / "templates").resolve())
+    template = next(each for each in store.list() if each.shape.user == "testuser")
+    manifest = template.folder / "template.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace(template.identity.nonce, "0" * 32))
+    ended = tool("run", str(plan))
+    assert ended.status == 0, ended.stdout
+    assert ended.result["start"]["mode"] == "boot"
+    assert "nonce" in ended.result["start"]["reason"]
+    assert not template.folder.exists()
+
+
+@pytest.mark.slow
+def test_restore_keeps_the_memory_in_the_saved_state(tool: Tool) -> None:
+    plan = plan_that_tells(tool)
+    tool("run", str(plan), "--start", "restore")
+    ended = tool("run", str(plan), "--start", "restore")
+    assert ended.status == 0, ended.stdout
+    assert ended.result["start"]["mode"] == "restore"
+    assert ended.result["milestones"]["ssh_authenticated"] < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("image", IMAGES)
+@pytest.mark.parametrize("firmware", ["bios"])
+def test_every_image_starts_from_a_template(tool: Tool, image: str, firmware: str) -> None:
+    plan = plan_that_tells(tool)
+    settings = ["--image", image, "--set", f"machine.firmware={firmware}"]
+    tool("run", str(plan), *settings)
+    assert_started_from_a_template(tool("run", str(plan), *settings))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_at_any_moment_the_next_run_works_and_nothing_is_left(tool: Tool, seed: int) -> None:
+    chance = random.Random(seed)
+    plan = plan_that_tells(tool)
+    if chance.random() < 0.5:
+        tool("template", "remove", "--all")
+    process, out = tool.start("run", str(plan))
+    wait_for(lambda: has_started(out, "prerequisites"), 20, "the run to begin")
+    time.sleep(chance.uniform(0, 6))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not tool.machines(), 20, "the machine to be gone")
+    assert tool("reap").status == 0
+    assert_started_from_a_template(tool("run", str(plan)))
+    assert not list((tool.home / "templates").glob(".new-*"))
+
+
+@pytest.mark.slow
+def test_twenty_machines_at_once_each_proved(tool: Tool) -> None:
+    plan = tool.write_plan(
+        "machine: {image: debian-12, memory: 512MiB, cpus: 1}\nsnapshots: []\n"
+        f"provision: {{run: {json.dumps(TELL + 'sleep 20')}}}\n"
+    )
+    assert tool("template", "build", str(plan)).status == 0
+    started = [tool.start("run", str(plan)) for _ in range(20)]
+    with ThreadPoolExecutor(20) as everyone:
+        ends = list(everyone.map(lambda each: tool.wait(*each, timeout=600), started))
+    for ended in ends:
+        assert_started_from_a_template(ended)
+    for name in MUST_DIFFER:
+        assert len({told(ended)[name] for ended in ends}) == 20, name
+
+
+@contextmanager
+def machine_of(tool: Tool, plan: Path) -> Iterator[VirtualMachine]:
+    settings = Settings(
+        run=new_run_id(datetime.now(UTC)),
+        image="debian-12",
+        accel=Accel.AUTO,
+        keep=Keep.NEVER,
+        store=Store(tool.home / "images"),
+        runs=tool.home / "runs",
+        templates=tool.home / "templates",
+        out=tool.folder,
+    )
+    with KvmBackend(load_plan(plan).plan, settings, lambda _event: None).machine() as machine:
+        assert isinstance(machine, VirtualMachine)
+        yield machine

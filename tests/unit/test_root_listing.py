@@ -1,0 +1,44 @@
+"""Where a disk's root is, and what debugfs says of its files; no disk."""
+
+import pytest
+
+from kvm_action.errors import ImageError
+from kvm_action.images.partitions import start_of_root
+from kvm_action.images.root_archive import Inode, capability, listed
+
+LS = """\
+/308/040755/0/0/.//
+/2/040755/0/0/..//
+/310/104755/0/42/a file/25/
+/312/120777/1000/1000/link/4/
+/313/020600/0/5/tty//
+""".splitlines()
+
+
+def test_owner_and_mode_of_every_file_are_read_and_names_may_hold_spaces() -> None:
+    assert listed(LS) == {
+        "a file": Inode(310, 0o104755, 0, 42),
+        "link": Inode(312, 0o120777, 1000, 1000),
+        "tty": Inode(313, 0o020600, 0, 5),
+    }
+
+
+def test_a_programs_capability_is_read() -> None:
+    told = ["Extended attributes:", "  security.capability (20) = 01 00 00 02 00 20 00 80 "]
+    assert capability(told) == bytes([1, 0, 0, 2, 0, 0x20, 0, 0x80])
+    assert capability(["Extended attributes:", '  user.note (3) = "abc"']) == b""
+    assert capability([]) == b""
+
+
+def part(kind: str, start: int, size: int) -> dict[str, object]:
+    return {"type": kind, "start": start, "size": size}
+
+
+def test_the_root_is_the_partition_that_says_so_or_the_largest_linux_one() -> None:
+    linux, boot = "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "21686148-6449-6E6F-744E-656564454649"
+    root = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
+    assert start_of_root([part(boot, 1, 9999), part(linux, 10, 5), part(linux, 20, 50)]) == 20
+    assert start_of_root([part(linux, 10, 500), part(root, 20, 5)]) == 20
+    assert start_of_root([part("83", 2048, 100)]) == 2048
+    with pytest.raises(ImageError, match="no Linux partition"):
+        start_of_root([part("7", 2048, 100)])
