@@ -10,15 +10,15 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-action test-bench test-machines bench bench-images requirements test-e2e-kvm \
-	check-kvm-prerequisites image lint format clean
+.PHONY: help setup test test-unit test-action test-bench test-machines test-site bench bench-images requirements \
+	test-e2e-kvm check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-tests .host-bench
+.PHONY: .host .host-tests .host-bench .host-site
 .host:
 	@tools/host-packages run
 
@@ -27,6 +27,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 
 .host-tests:
 	@tools/host-packages run test
+
+.host-site:
+	@command -v npm >/dev/null || tools/host-packages site
 
 .host-bench:
 	@tools/host-packages run bench
@@ -57,6 +60,16 @@ test-bench: .host-tests setup ## both backends measured in turn by a real bench 
 
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
+
+test-site: .host-tests .host-site setup ## the site in a real browser: every page, from http and from a disk (a minute or two)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	$(PYTEST) tests/site -m browser
+
+site: .host-site setup ## make _site/ of history/, of the branch kvm-e2e-history if there is one, and of site/
+	@rm -rf build/history && mkdir -p build && cp -R history build/history
+	@if git rev-parse --quiet --verify origin/kvm-e2e-history >/dev/null; then \
+	    git archive origin/kvm-e2e-history | tar --extract --directory build/history --skip-old-files; fi
+	@$(BIN)/kvm-e2e site build --strict --in build/history
 
 bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy hello" for some (10 minutes in emulation)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ROWS)
@@ -92,5 +105,5 @@ format: setup ## let ruff format the code
 	$(BIN)/ruff format .
 
 clean: ## remove the environment, caches and results; images and machines stay
-	rm -rf $(VENV) build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) _site build dist *.egg-info kvm-e2e-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

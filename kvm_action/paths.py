@@ -26,6 +26,11 @@ class Home:
         return self.root / "images"
 
     @property
+    def cache(self) -> Path:
+        """What can be had again."""
+        return self.root / "cache"
+
+    @property
     def runs(self) -> Path:
         """One folder a run, with its lease; removed with it."""
         return self.root / "runs"

@@ -51,10 +51,14 @@ def read(path: Path) -> RunResult:
 
 def loads(text: str, source: str = "result") -> RunResult:
     """The result in ``text``; ``source`` names it in errors (PlanError). Keys we do not know are left out."""
-    document = _document(text, source)
+    return from_document(_document(text, source), source)
+
+
+def from_document(document: dict[str, Any], source: str) -> RunResult:
+    """The result in a ``document`` of the schema that this version writes. Raises PlanError when it is damaged."""
     failure = document.get("failure")
     if isinstance(failure, dict) and "class" in failure:
-        document["failure"] = {**failure, "failure_class": failure["class"]}
+        document = {**document, "failure": {**failure, "failure_class": failure["class"]}}
     try:
         return _adapter().validate_python(document)
     except ValidationError as error:

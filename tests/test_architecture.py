@@ -24,7 +24,7 @@ FLOORS: Final = {
     "renewal": 2, "frozen": 2, "containers": 2,
     "backends": 3, "checks": 3,
     "lifecycle": 4, "bench": 4,
-    "report": 5, "publish": 5,
+    "report": 5, "publish": 5, "history": 5, "pages": 5,
     "cli": 6, "action": 6,
 }  # fmt: skip
 # Capabilities do not know each other.
@@ -45,6 +45,8 @@ DOORS: Final = {
     "ruamel": {"plan"},
     "github": {"publish"},
     "requests": {"publish"},
+    "mkdocs": {"pages"},
+    "yaml": {"pages"},
 }
 
 
@@ -88,7 +90,7 @@ def test_capabilities_do_not_know_each_other_and_telling_never_sees_a_machine(pa
     part, used = part_of(name_of(path)), own_imports(path)
     if part in STRANGERS:
         assert not (used & STRANGERS) - {part}
-    if part in {"report", "publish", "workflow", "result_file"}:
+    if part in {"report", "publish", "workflow", "result_file", "history", "pages"}:
         assert not used & MACHINERY
     if part == "checks":
         assert not used & (MACHINERY - {"checks"})

@@ -20,6 +20,8 @@ COMMANDS = {
     "bench": "Run a plan on both backends, several times, and compare them.",
     "results": "The results of several runs as one table.",
     "publish": "Show a result as a check run on GitHub.",
+    "history": "Keep results, list them, look for what broke or got slower.",
+    "site": "Make the site that shows the history.",
     "reap": "Remove what dead runs left behind.",
     "action": "What action.yml calls.",
 }

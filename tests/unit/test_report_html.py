@@ -121,8 +121,8 @@ def contrast(one: str, other: str) -> float:
 
 def schemes() -> dict[str, str]:
     """The style sheet's parts that set colours, light and dark."""
-    light, rest = html(samples.passed_run()).split("@media (prefers-color-scheme: dark)", 1)
-    return {"light": light, "dark": rest.split("*, ::before", 1)[0]}
+    page, pair = html(samples.passed_run()), re.compile(r"light-dark\((\S+), (\S+)\)")
+    return {"light": pair.sub(r"\1", page), "dark": pair.sub(r"\2", page)}
 
 
 def colours(scheme: str) -> dict[str, str]:

@@ -1,0 +1,188 @@
+"""What the history says of the newest runs: found when it is there, silent when it is not."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import histories
+import pytest
+import samples
+from click.testing import CliRunner
+
+from kvm_action.cli.history import command
+from kvm_action.history.changes import since_green
+from kvm_action.history.record import Record
+from kvm_action.history.regressions import Finding, Trend, findings
+from kvm_action.history.store import PACKAGES, History
+from kvm_action.history.verdicts import check_histories, standings
+from kvm_action.results import RunResult
+
+USUAL = [100.0, 101.0, 99.5, 100.2, 98.9, 100.7, 101.3, 99.1]
+
+
+def records(folder: Path, *results: RunResult) -> tuple[Record, ...]:
+    return histories.keep(folder, *results).read().records
+
+
+def found(folder: Path, *seconds: float) -> tuple[Finding, ...]:
+    return findings(records(folder, *histories.series(*seconds)))
+
+
+def test_a_step_up_that_a_second_run_confirms_is_a_regression(tmp_path: Path) -> None:
+    (finding,) = [one for one in found(tmp_path, *USUAL, 118.0, 119.0) if one.metric.name == "total"]
+    assert (finding.trend, finding.is_confirmed) == (Trend.REGRESSION, True)
+    assert finding.change == pytest.approx(0.19, abs=0.01)
+    assert finding.base.seconds == USUAL[-1]
+
+
+def test_one_slow_run_is_a_suspicion_and_one_slow_run_long_ago_is_nothing(tmp_path: Path) -> None:
+    (suspicion,) = found(tmp_path / "a", *USUAL, 130.0)
+    assert not suspicion.is_confirmed
+    assert suspicion.base.seconds == USUAL[-1]
+    assert found(tmp_path / "b", 100.0, 300.0, *USUAL) == ()
+
+
+def test_a_slow_run_after_a_quick_one_confirms_nothing(tmp_path: Path) -> None:
+    (suspicion,) = found(tmp_path, *USUAL, 70.0, 130.0)
+    assert not suspicion.is_confirmed
+
+
+def test_a_step_down_is_an_improvement(tmp_path: Path) -> None:
+    (finding,) = found(tmp_path, *USUAL, 80.0, 81.0)
+    assert (finding.trend, finding.is_confirmed) == (Trend.IMPROVEMENT, True)
+
+
+def test_identical_runs_do_not_make_every_difference_a_finding(tmp_path: Path) -> None:
+    assert found(tmp_path / "a", *[100.0] * 10, 104.0, 104.0) == ()
+    assert found(tmp_path / "b", *[1.0] * 10, 1.3, 1.3) == (), "0.3 s are nobody's concern"
+
+
+@pytest.mark.parametrize("seconds", [[], [1.0], [1.0, 50.0], [1.0, 1.0, 1.0, 50.0, 50.0]])
+def test_few_runs_say_nothing(seconds: list[float], tmp_path: Path) -> None:
+    assert found(tmp_path, *seconds) == ()
+
+
+@pytest.mark.parametrize("runs", [7, 10, 22])
+def test_series_that_do_not_change_raise_confirmed_alarms_in_less_than_one_percent(
+    runs: int, tmp_path: Path
+) -> None:
+    (one,), random, alarms = records(tmp_path, *histories.series(100.0)), Random(1), 0
+    for spread in (1, 5, 10, 20):
+        noisy = [[replace(one, seconds=random.gauss(100, spread)) for _ in range(runs)] for _ in range(400)]
+        alarms += sum(any(finding.is_confirmed for finding in findings(series)) for series in noisy)
+    assert alarms < 16
+
+
+def test_another_host_is_another_series(tmp_path: Path) -> None:
+    slow = replace(samples.passed_run(), host=replace(samples.passed_run().host, fingerprint="other"))
+    here = histories.series(*USUAL)
+    there = [replace(run, id=f"there-{run.id}") for run in histories.series(300, 301, base=slow)]
+    assert findings(records(tmp_path, *here, *there)) == ()
+
+
+def test_runs_that_broke_are_not_measured(tmp_path: Path) -> None:
+    quick = histories.series(*USUAL, 3.0, 3.0)
+    broken = [
+        replace(samples.failed_check_run(), id=r.id, started_at=r.started_at, seconds=3.0) for r in quick[-2:]
+    ]
+    assert findings(records(tmp_path, *quick[:-2], *broken)) == ()
+
+
+def test_a_plan_is_green_or_broken_since_its_first_run_that_was_so(tmp_path: Path) -> None:
+    runs = [histories.run_at(n, 1.0) for n in range(3)]
+    bad = [histories.run_at(n, 1.0, base=samples.failed_provision_run()) for n in (3, 4)]
+    stopped = histories.run_at(5, 1.0, base=samples.interrupted_run())
+    (standing,) = standings(records(tmp_path, *runs, *bad, stopped))
+    assert not standing.is_green
+    assert standing.since == bad[0].started_at
+    assert (standing.streak, standing.runs, standing.green) == (2, 5, 3)
+
+
+def test_what_changed_since_the_last_green_run_is_named(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    green, failed = histories.run_at(1, 1.0), histories.run_at(2, 1.0, base=samples.failed_provision_run())
+    assert failed.guest is not None
+    assert failed.image is not None
+    failed = replace(
+        failed,
+        plan=replace(failed.plan, script_digest="bb" * 32),
+        image=replace(failed.image, sha256="99" * 32),
+        guest=replace(failed.guest, kernel="6.13"),
+    )
+    green = replace(green, plan=replace(green.plan, script_digest="aa" * 32))
+    kept = [
+        history.keep(PACKAGES, text, "") for text in (b"apt 2.6\ncurl 8\nvim 9\n", b"apt 2.7\ncurl 8\nnano 7\n")
+    ]
+    for run, packages in ((green, kept[0]), (failed, kept[1])):
+        history.add(histories.entry(run, packages=packages))
+    both = history.read().records
+    told = since_green(history, both[-1], both)
+    assert told.green == both[0]
+    assert [(one.what, one.before, one.after) for one in told.differences] == [
+        ("script", "aa" * 6, "bb" * 6),
+        ("image", f"debian-13 {'5b7e' * 3}", f"debian-13 {'99' * 6}"),
+        ("guest kernel", "6.12.48+deb13-cloud-amd64", "6.13"),
+        ("package apt", "2.6", "2.7"),
+        ("package nano", "", "7"),
+        ("package vim", "9", ""),
+    ]
+    assert told.unknown == ()
+
+
+def test_a_check_that_holds_now_and_then_with_nothing_changed_is_flaky(tmp_path: Path) -> None:
+    def run(number: int, base: RunResult, script: str) -> RunResult:
+        made = histories.run_at(number, 1.0, base=base)
+        return replace(made, plan=replace(made.plan, script_digest=script))
+
+    same = [
+        run(0, samples.passed_run(), "a"),
+        run(1, samples.failed_check_run(), "a"),
+        run(2, samples.passed_run(), "a"),
+    ]
+    flaky = [one.name for one in check_histories(records(tmp_path / "a", *same)) if one.is_flaky]
+    assert flaky == ["http http://127.0.0.1:8080/", "port 3389", "service xrdp"]
+    mended = [run(0, samples.failed_check_run(), "a"), run(1, samples.passed_run(), "b")]
+    seen = check_histories(records(tmp_path / "b", *mended))
+    assert not [one for one in seen if one.is_flaky]
+    assert (seen[0].bad, seen[0].runs) == (1, 2)
+
+
+def test_check_exits_1_on_a_confirmed_regression_only_when_asked(tmp_path: Path) -> None:
+    histories.keep(tmp_path, *histories.series(*USUAL, 118.0, 119.0))
+    runner = CliRunner()
+    told = runner.invoke(command, ["check", "--in", str(tmp_path)], standalone_mode=False)
+    assert told.return_value == 0
+    assert "regression: Total of vps, debian-13, kvm (kvm, boot): 1 min 59 s, 19% more than usual" in told.output
+    assert "vps on kvm: green since 2026-01-05 08:00 (10 runs)" in told.output
+    asked = runner.invoke(command, ["check", "--in", str(tmp_path), "--fail-on-regression"], standalone_mode=False)
+    assert asked.return_value == 1
+    document = json.loads(runner.invoke(command, ["check", "--in", str(tmp_path), "--json"]).stdout)
+    assert document["findings"][0]["is_confirmed"] is True
+
+
+def test_add_goes_on_after_a_bad_result_and_its_exit_code_says_so(tmp_path: Path) -> None:
+    from kvm_action import result_file
+
+    good, bad = tmp_path / "out/good/result.json", tmp_path / "out/bad/result.json"
+    for path in (good, bad):
+        path.parent.mkdir(parents=True)
+    result_file.write(samples.passed_run(), good)
+    bad.write_text("{")
+    told = CliRunner().invoke(
+        command, ["add", str(tmp_path / "out"), "--to", str(tmp_path / "h")], standalone_mode=False
+    )
+    assert told.return_value == 2
+    assert "is not JSON" in told.stderr
+    assert "added: " in told.stdout
+    listed = CliRunner().invoke(command, ["list", "--in", str(tmp_path / "h")]).stdout
+    assert "2026-03-14 12:02  passed   vps   kvm kvm  debian-13  3 min 51 s  20260314-120231-3f9a1c" in listed
+
+
+def test_hostile_text_reaches_no_terminal(tmp_path: Path) -> None:
+    run = replace(samples.hostile_run(), started_at=samples.STARTED + timedelta(days=1))
+    histories.keep(tmp_path, samples.passed_run(), run)
+    for arguments in (["check"], ["list"]):
+        shown = CliRunner().invoke(command, [*arguments, "--in", str(tmp_path)]).output
+        assert not set(shown) & {"\x1b", "\x00", "\x07", "\u202e"}
