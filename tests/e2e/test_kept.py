@@ -142,7 +142,9 @@ def test_going_back_undoes_what_was_done_since_and_sets_the_clock(machine: Machi
     ended = machine("snapshot", "revert", machine.run, "provisioned")
     assert "a file written just before is gone" in ended.stdout
     assert "its randomness is fresh" in ended.stdout
-    assert machine.ssh("cat later /etc/kept-mark 2>&1; true") == "cat: later: No such file or directory\nprovisioned"
+    assert (
+        machine.ssh("cat later /etc/kept-mark 2>&1; true") == "cat: later: No such file or directory\nprovisioned"
+    )
     before = time.time()
     guest = float(machine.ssh("date +%s.%N"))
     assert before - 1 < guest < time.time() + 1
