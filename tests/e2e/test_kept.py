@@ -316,6 +316,7 @@ def port_of(told: str) -> int:
 
 
 def test_a_machine_becomes_an_image_without_what_made_it_itself_and_goes_on_as_it_was(machine: Machine) -> None:
+    machine("snapshot", "revert", machine.run, "provisioned")
     key = machine.ssh("cat /etc/ssh/ssh_host_ed25519_key.pub")
     before = machine.snapshots()
     machine.ssh("echo unsaved > unsaved")
@@ -380,6 +381,7 @@ def file_system(machine: Machine, disk: str):
 def test_a_plan_that_starts_from_a_promoted_image_gets_a_machine_of_its_own(machine: Machine) -> None:
     own = "cat /etc/machine-id; hostname; cat /etc/ssh/ssh_host_ed25519_key.pub"
     if "promoted" not in machine("image", "list").stdout:
+        machine("snapshot", "revert", "last", "provisioned")
         machine("image", "promote", "last", "--as", "promoted")
     plan = machine.tool.write_plan(
         "machine: {image: promoted, memory: 768MiB}\nsnapshots: []\nuser: {name: another}\n"
