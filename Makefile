@@ -10,7 +10,8 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-bench test-machines test-site bench bench-images test-e2e-kvm check-kvm-prerequisites image site lint format clean
+.PHONY: help setup test test-unit test-action test-bench test-machines test-site bench bench-images requirements \
+	test-e2e-kvm check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -20,6 +21,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 .PHONY: .host .host-tests .host-bench .host-site
 .host:
 	@tools/host-packages run
+
+.host-action:
+	@tools/host-packages run action
 
 .host-tests:
 	@tools/host-packages run test
@@ -72,6 +76,24 @@ bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy h
 
 bench-images: .host-bench setup ## how long an image takes to build (minutes each)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build
+
+ACTION_TESTS := build/action-tests/.installed
+
+$(ACTION_TESTS): tests/action/package.json pyproject.toml $(STAMP)
+	@echo "installing what the tests of the action need: act, linters, GitHub's own parser"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,action]'
+	@mkdir -p $(@D) && cp tests/action/package.json $(@D)/
+	@cd $(@D) && npm install --silent --no-package-lock --no-audit --no-fund
+	@touch $@
+
+test-action: .host-action setup $(ACTION_TESTS) ## the GitHub action: act, real machines, GitHub's parser, linters (10 minutes)
+	$(PYTEST) tests/action -m action
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+
+requirements: $(ACTION_TESTS) ## lock the action's Python packages anew, with hashes
+	$(LOCK) pyproject.toml --output-file tools/requirements.txt
+	@printf 'setuptools\nwheel\n' | $(LOCK) --no-annotate - --output-file tools/requirements-build.txt
 
 lint: setup ## ruff, mypy
 	$(BIN)/ruff check .

@@ -96,6 +96,8 @@ class CheckResult:
     expected: str = ""
     actual: str = ""
     message: str = ""
+    line: int = 0
+    """The line of the plan that asks for it, from 1; 0 when it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

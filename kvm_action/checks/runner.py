@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 from pathlib import Path
 from threading import Event, Semaphore
 from typing import Final
@@ -43,12 +44,12 @@ _LOST: Final = "not carried out: the connection to the guest was lost before"
 
 
 def run_checks(
-    guest: Guest, checks: Sequence[Check], *, folder: Path, on_result: OnResult
+    guest: Guest, checks: Sequence[Check], *, folder: Path, on_result: OnResult, lines: Sequence[int] = ()
 ) -> tuple[CheckResult, ...]:
     """Carry out all checks, whatever each comes to. Results, and calls of ``on_result``, in the plan's order.
 
-    ``folder`` is the plan's, for files of the user's own. Never raises for the guest's sake: when the connection
-    breaks, the checks that are left are errors at once.
+    ``folder`` is the plan's, for files of the user's own; ``lines`` are where the checks stand in the plan. Never
+    raises for the guest's sake: when the connection breaks, the checks that are left are errors at once.
     """
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check")
     batches = Batches(guest)
@@ -57,10 +58,10 @@ def run_checks(
     round_ = _Round(guest, folder, host_over(batches), foresight)
     results: list[CheckResult] = []
     try:
-        for found in pool.map(round_.examine, checks):
+        for line, found in zip(chain(lines, repeat(0)), pool.map(round_.examine, checks), strict=False):
             for result in found:
-                on_result(result)
-            results += found
+                results.append(replace(result, line=line))
+                on_result(results[-1])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
     return tuple(results)

@@ -18,9 +18,12 @@ COMMANDS = {
     "snapshot": "Snapshots of a kept machine: list, create, revert, delete.",
     "template": "Machines frozen after their boot: list, build, remove.",
     "bench": "Run a plan on both backends, several times, and compare them.",
+    "results": "The results of several runs as one table.",
+    "publish": "Show a result as a check run on GitHub.",
     "history": "Keep results, list them, look for what broke or got slower.",
     "site": "Make the site that shows the history.",
     "reap": "Remove what dead runs left behind.",
+    "action": "What action.yml calls.",
 }
 
 

@@ -48,9 +48,12 @@ def schema() -> None:
 @command.command()
 @_PLANS
 @_SET
-def matrix(plans: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
+@click.option("--image", "images", metavar="NAMES", default="", help="Run each plan on these images: a,b.")
+def matrix(plans: tuple[Path, ...], overrides: tuple[str, ...], images: str) -> None:
     """Print plans as a matrix for GitHub Actions: one line of JSON, for $GITHUB_OUTPUT and fromJSON()."""
-    click.echo(json.dumps({"include": [_row(load_plan(path, overrides)) for path in plans]}))
+    rows = [_row(load_plan(path, overrides)) for path in plans]
+    on_images = [{**row, "image": image} for row in rows for image in images.replace(",", " ").split()]
+    click.echo(json.dumps({"include": on_images or rows}))
 
 
 def summary(loaded: LoadedPlan) -> str:

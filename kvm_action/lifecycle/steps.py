@@ -88,7 +88,8 @@ def validate(context: RunContext) -> str:
         results.append(context.machine.excuse(result))
         context.sink(CheckFinished(result=results[-1]))
 
-    run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result)
+    lines = [context.loaded.position(("checks", index))[0] for index in range(len(plan.checks))]
+    run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result, lines=lines)
     context.checks = tuple(results)
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]

@@ -33,6 +33,18 @@ def markdown(result: RunResult, limit: int | None = None) -> str:
     return fit([_section(view, *about) for about in _SECTIONS], limit)
 
 
+def headline(result: RunResult, limit: int | None = None) -> str:
+    """The part that a reader in a hurry needs: the verdict, its evidence, and what does not hold."""
+    view = report_view(result)
+    return fit([_section(view, *about) for about in _SECTIONS if about[0] in _HEADLINE], limit)
+
+
+def details(result: RunResult, limit: int | None = None) -> str:
+    """All the rest."""
+    view = report_view(result)
+    return fit([_section(view, *about) for about in _SECTIONS if about[0] not in _HEADLINE], limit)
+
+
 def fit(sections: Sequence[Section], limit: int | None) -> str:
     """``sections`` in their order, each as whole as fits when the worthiest choose first; says what was cut."""
     whole = "".join(section.texts[0] for section in sections)
@@ -124,6 +136,9 @@ _SECTIONS: Final[tuple[tuple[str, str, int, tuple[Shorter, ...]], ...]] = (
     ("files", "files", 10, ()),
     ("facts", "what it ran on", 8, ()),
 )
+
+
+_HEADLINE: Final = ("verdict", "failed_checks")
 
 
 def _size(text: str) -> int:

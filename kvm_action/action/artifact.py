@@ -1,0 +1,62 @@
+"""What is uploaded: a folder of links, with names that an artifact may have. It knows no run."""
+
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kvm_action.action.inputs import Upload
+from kvm_action.errors import HostError
+from kvm_action.workflow.job import legal_name
+
+SNAPSHOT_FILES: Final = frozenset({"snapshots.json", "domain.xml"})
+FROM_GUEST: Final = "artifacts"
+"""The folder with files of the guest's own names and modes, which an artifact does not keep: it becomes a tar."""
+
+
+def artifact_name(plan: str, job: str, index: str, attempt: str, run: str) -> str:
+    """A name that no other job of the workflow run has: not in a matrix, not in another attempt."""
+    parts = ("kvm-e2e", legal_name(plan, 40), legal_name(job, 30), index, attempt, run.rpartition("-")[2])
+    return legal_name("-".join(part for part in parts if part))
+
+
+def stage(out: Path, into: Path, what: frozenset[Upload]) -> bool:
+    """Fill the folder ``into`` with what of ``out`` is wanted; False when that is nothing.
+
+    Raises HostError when the host does not let us.
+    """
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for file in _wanted(out, what):
+            _link(file, into / Path(*(legal_name(part) for part in file.relative_to(out).parts)))
+        if Upload.REPORT in what and (out / FROM_GUEST).is_dir():
+            _pack(out / FROM_GUEST, into / f"{FROM_GUEST}.tar")
+        return any(into.iterdir())
+    except OSError as error:
+        raise HostError(
+            f"could not prepare the artifact in {into}: {error.strerror}", "Is the disk full?"
+        ) from error
+
+
+def _wanted(out: Path, what: frozenset[Upload]) -> Iterator[Path]:
+    for file in sorted(out.rglob("*")):
+        top = file.relative_to(out).parts[0]
+        if top == FROM_GUEST or file.is_symlink() or not file.is_file():
+            continue
+        if (Upload.SNAPSHOTS if top in SNAPSHOT_FILES else Upload.REPORT) in what:
+            yield file
+
+
+def _link(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, to)
+    except OSError:  # another file system
+        shutil.copyfile(file, to)
+
+
+def _pack(folder: Path, to: Path) -> None:
+    with tarfile.open(to, "w") as packed:
+        packed.add(folder, arcname=folder.name)
