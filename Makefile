@@ -61,7 +61,7 @@ test-bench: .host-tests setup ## both backends measured in turn by a real bench 
 test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
 	$(PYTEST) tests/e2e -m slow
 
-test-site: .host-tests .host-site setup ## the site in a real browser: every page, from http and from a disk (a minute or two)
+test-site: .host-tests .host-site setup ## the site in a real browser: every page, from http and from a disk (three minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	$(PYTEST) tests/site -m browser
 

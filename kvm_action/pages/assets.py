@@ -64,7 +64,10 @@ def script(wanted: Script, cache: Path) -> str | None:
 
 def _from_npm(wanted: Script) -> str:
     with TemporaryDirectory() as folder:
-        ended = proc.run(["npm", "pack", wanted.package, "--silent", "--pack-destination", folder], timeout=_TIME)
+        ended = proc.run(
+            ["npm", "pack", wanted.package, "--silent", "--fetch-retries=1", "--pack-destination", folder],
+            timeout=_TIME,
+        )
         archives = list(Path(folder).glob("*.tgz"))
         if not ended.ok or not archives:
             raise HostError(f"npm pack {wanted.package}: {ended.last_words}")

@@ -256,6 +256,7 @@
     if (forms.checks) filterElements(forms.checks, all("tr[data-row]"), "checks");
     if (forms.bench) filterElements(forms.bench, all("section.bench"), "comparisons");
     const redraw = window.Chart ? all("figure.chart").map(draw) : [];
+    if (!window.Chart) all("figure.chart:not(:has(table))").forEach((figure) => { figure.hidden = true; });
     all("select[data-shows]").forEach(pick);
     new MutationObserver(() => redraw.forEach((again) => again()))
       .observe(document.body, { attributes: true, attributeFilter: ["data-md-color-scheme"] });
