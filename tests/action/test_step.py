@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from e2e.tooling import events, has_started, machines, wait_for
+from e2e.tooling import events, has_started, machines_with, wait_for
 from integration.github_api import serve
 from pytest_httpserver import HTTPServer
 from runner import Running, Step
@@ -165,7 +165,7 @@ def test_names_of_folders_plans_and_branches_are_text(step: Step) -> None:
 def own_machines(running: Running) -> set[str]:
     """The machines of this run; others on this host are none of our business."""
     run = next(event["id"] for event in events(running.out) if event["event"] == "RunStarted")
-    return {name for name in machines() if run in name}
+    return {name for name in machines_with(run) if run in name}
 
 
 def test_a_cancelled_job_leaves_a_report_and_no_machine(step: Step, httpserver: HTTPServer) -> None:

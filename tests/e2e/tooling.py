@@ -87,13 +87,18 @@ class Tool:
 
 def machines_below(home: Path) -> set[str]:
     """The names of the machines whose disks are below ``home`` and that have a QEMU. Others may run theirs."""
-    found, disks = set(), f"{home}/runs/".encode()
+    return machines_with(f"{home}/runs/")
+
+
+def machines_with(word: str) -> set[str]:
+    """The names of the machines whose QEMU has ``word`` in its command line."""
+    found, wanted = set(), word.encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if disks in line:
+        if wanted in line:
             found |= {word.decode() for word in line.split(b"\0") if word.startswith(b"guest=kvm-e2e-")}
     return found
 
