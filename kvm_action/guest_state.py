@@ -20,8 +20,8 @@ _AREAS: Final = {
     "group": "getent group | sed 's/:/\\t/'",
     # What is enabled or masked are links below /etc. `systemctl list-unit-files` says it, too, and takes 4 s in
     # emulation, since systemd reads every unit for it.
-    "unit file": "find /usr/lib/systemd/system /usr/local/lib/systemd/system /run/systemd/system -maxdepth 1 -type f"
-    " -printf '%p\\t%s bytes\\n' 2>/dev/null",
+    "unit file": "find /usr/lib/systemd/system /usr/local/lib/systemd/system /run/systemd/system"
+    " -maxdepth 1 -type f -printf '%p\\t%s bytes\\n' 2>/dev/null",
     "service": "systemctl list-units --all --type=service,socket --no-legend --no-pager --plain"
     ' | awk \'$1 !~ /^(user|session|getty|systemd-|apt-|dpkg-)/ {print $1 "\\t" $3 " " $4}\'',
     "port": 'ss -Htuln | awk \'{print $1 " " $5 "\\tlistening"}\' | sort -u',
