@@ -1,5 +1,6 @@
 """After the run: outputs, artifact, summary, annotations, history. Trouble here is told, and fails no run."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,12 +8,13 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
 
-from kvm_action import result_file
 from kvm_action.action.artifact import artifact_name, stage
 from kvm_action.action.inputs import CheckRunWish, HistoryWish, Inputs
 from kvm_action.action.outputs import outputs_of, outputs_without_result
 from kvm_action.action.refusal import refusal_annotations, refusal_lines, refusal_summary
 from kvm_action.errors import E2EError, HostError
+from kvm_action.history.adding import without_places
+from kvm_action.history.entry import Entry, Origin, dumps
 from kvm_action.publish.attempts import Attempts
 from kvm_action.publish.branch import DataBranch
 from kvm_action.publish.client import Access, repository
@@ -99,9 +101,11 @@ class Telling:
         access = Access(repository=self.job.repository, token=inputs.token, api=self.job.api)
         branch = DataBranch(repository=repository(access), name=inputs.history_branch)
         path = f"runs/{result.started_at:%Y/%m}/{legal_name(result.id)}.json"
+        ended = result.started_at + timedelta(seconds=result.seconds)  # not now: a second try says the same
+        kept = Entry(result=without_places(result), added_at=ended, origin=Origin.from_environ(os.environ))
         branch.put(
             path,
-            result_file.dumps(result),
+            dumps(kept),
             f"Add run {result.id}: {result.outcome}",
             Attempts(deadline=Deadline(HISTORY_PATIENCE)),
         )

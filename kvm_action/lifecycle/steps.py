@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from kvm_action.checks import run_checks
-from kvm_action.errors import CheckError, E2EError, FailureClass
+from kvm_action.errors import CheckError, E2EError, FailureClass, InterruptedRunError
 from kvm_action.events import CheckFinished, Note
 from kvm_action.guest import Skipped, Tree
 from kvm_action.lifecycle.context import RunContext
@@ -110,6 +110,8 @@ def fetch_artifacts(context: RunContext) -> None:
             got = context.guest.get(
                 pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=COPY_TIME
             )
+        except InterruptedRunError:
+            raise
         except E2EError as error:
             context.sink(Note(text=f"artifacts {pattern}: {error.message}", warning=True))
         else:

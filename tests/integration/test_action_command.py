@@ -16,6 +16,7 @@ from pytest_httpserver import HTTPServer
 from unit.test_workflow import obeyed, parsed
 
 from kvm_action import result_file
+from kvm_action.history.entry import document_of
 
 TOKEN = "ghs_verySecretToken0123456789"
 PLAN = """
@@ -97,7 +98,9 @@ def test_a_run_that_fails_is_told_in_every_way(job: Job, github: GitHub) -> None
     (name,) = github.files["kvm-e2e-history"]
     run_id = job.outputs["run-id"]
     assert name == f"runs/{run_id[:4]}/{run_id[4:6]}/{run_id}.json"
-    assert result_file.loads(github.files["kvm-e2e-history"][name]).outcome == "error"
+    kept = document_of(github.files["kvm-e2e-history"][name])
+    assert kept["result"]["outcome"] == "error"
+    assert kept["origin"]["run_url"] == "https://github.com/org/app/actions/runs/7/attempts/1"
 
 
 def test_a_token_that_may_only_read_changes_no_outcome(job: Job, github: GitHub) -> None:

@@ -34,6 +34,7 @@ class ScriptedGuest:
     status: int = 0
     signal: str = ""
     raises: E2EError | None = None
+    interrupted_in_get: bool = False
 
     def run(self, command: str, **options: object) -> GuestOutput:
         if on_output := options.get("on_output"):
@@ -46,6 +47,8 @@ class ScriptedGuest:
         return 10
 
     def get(self, pattern: str, into: Path, **options: object) -> Received:
+        if self.interrupted_in_get:
+            raise InterruptedRunError("int")
         return Received(())
 
     def ssh_access(self) -> None:
@@ -292,3 +295,9 @@ def test_the_time_limit_is_not_for_the_evidence_and_what_follows_it(tmp_path: Pa
     told = tell(tmp_path, slow, limit=timedelta(milliseconds=400))
     assert "exited with status 1" in told.result.failure.message
     assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED
+
+
+def test_a_signal_while_artifacts_are_fetched_ends_the_run(tmp_path: Path) -> None:
+    text = 'provision: {run: "true"}\nartifacts: [/var/log/x]'
+    told = tell(tmp_path, ScriptedMachine(ScriptedGuest(interrupted_in_get=True)), text=text)
+    assert told.result.exit_code == ExitCode.SIGINT
