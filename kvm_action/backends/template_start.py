@@ -31,6 +31,7 @@ def choose_start(parts: Parts) -> Start:
 
     def claim(key: str) -> None:
         parts.folder.renew(replace(parts.folder.lease, template=key))
+        parts.stack.callback(parts.templates.tidy, key)
 
     chooser = Chooser(
         wanted=parts.settings.start,

@@ -4,13 +4,17 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from kvm_action import proc
 from kvm_action.procfs import Host
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - that is what it is for; our folder in it is closed
+_WORTH_IT: Final = 32 << 20
+_DIGGING: Final = timedelta(seconds=20)
 OWNER: Final = "store"
 SPARE: Final = 0.25
 """The part of the host's memory that stays free of templates."""
@@ -69,6 +73,24 @@ def forget_stores_that_are_gone(tmpfs: Path = SHARED_MEMORY) -> None:
         place = owner.read_text()
         if place and not Path(place).is_dir():
             shutil.rmtree(owner.parent, ignore_errors=True)
+
+
+def occupied(file: Path) -> int:
+    """Bytes that a file really takes."""
+    return file.stat().st_blocks * 512
+
+
+def give_back(file: Path, needed: int) -> None:
+    """Free what a memory file takes above the ``needed`` bytes that it was made with.
+
+    A snapshot of a machine reads all of its memory, and a tmpfs then keeps a page even for what was never written.
+    Nothing writes to the file, so pages of zeros can become holes again while machines have it open.
+    """
+    if occupied(file) - needed < _WORTH_IT:
+        return
+    before = file.stat()
+    proc.run(["fallocate", "--dig-holes", file], timeout=_DIGGING)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # its content is what it was
 
 
 def file_name(key: str) -> str:

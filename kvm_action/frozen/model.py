@@ -65,6 +65,8 @@ class Template:
     seconds: float
     state_sha256: str
     memory_file: Path | None
+    memory_bytes: int
+    """What the memory file took when it was made."""
     stamps: dict[str, list[int]]
     """Size and time of change (ns) of each file: most are too large to be read at every start."""
 

@@ -13,6 +13,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from kvm_action.digest import sha256_of
+from kvm_action.errors import HostError
 from kvm_action.frozen import memory_file
 from kvm_action.frozen.model import (
     DISK,
@@ -145,6 +146,7 @@ class TemplateStore:
             seconds=round(seconds, 3),
             state_sha256=sha256_of(draft.state),
             memory_file=memory,
+            memory_bytes=memory_file.occupied(draft.memory_file) if draft.memory_file else 0,
             stamps=stamps,
         )
         manifest = draft.folder / MANIFEST
@@ -152,6 +154,13 @@ class TemplateStore:
         manifest.write_text(template.to_json())
         draft.folder.rename(template.folder)
         return template
+
+    def tidy(self, key: str) -> None:
+        """Give back memory that machines of a template only read. Under the key's lock, or not at all now."""
+        with suppress(Timeout, OSError, HostError), FileLock(self.root / "locks" / key).acquire(timeout=0):
+            for template in self._readable():
+                if template.key == key and template.memory_file:
+                    memory_file.give_back(template.memory_file, template.memory_bytes)
 
     def remove(self, key: str) -> int:
         """Remove a template with its memory file; returns the bytes freed, 0 when there is none."""

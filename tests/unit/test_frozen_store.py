@@ -4,12 +4,15 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from mmap import ACCESS_COPY, mmap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier, Thread
 
 import pytest
 
 from kvm_action.frozen import Draft, NoRoomError, Shape, Template, TemplateError, TemplateStore
+from kvm_action.frozen.memory_file import occupied
 from kvm_action.renewal import FrozenIdentity
 
 SHAPE = Shape(
@@ -125,6 +128,24 @@ def test_the_memory_of_a_published_template_survives_sweeping(store: TemplateSto
     template = made(store)
     store.sweep()
     assert store.find(SHAPE.key) == template
+
+
+def test_memory_that_machines_only_read_is_given_back_and_the_template_stays_sound(tmp_path: Path) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as tmpfs:
+        store = TemplateStore(tmp_path, tmpfs=Path(tmpfs))
+        with store.lock(SHAPE.key, on_wait=lambda: None), store.draft(SHAPE) as draft:
+            fill(draft)
+            os.truncate(draft.memory_file, 64 << 20)
+            template = store.publish(draft, SHAPE, IDENTITY, 1.0)
+        before = occupied(template.memory_file)
+        with template.memory_file.open("r+b") as file, mmap(file.fileno(), 0, access=ACCESS_COPY) as machine:
+            assert sum(machine[place] for place in range(4096, 64 << 20, 4096)) == 0
+            assert occupied(template.memory_file) > before + (60 << 20)
+            store.tidy(SHAPE.key)
+            assert occupied(template.memory_file) <= before + (1 << 20)
+            assert machine[:1000] == b"x" * 1000
+            assert machine[-1] == 0
+        assert store.find(SHAPE.key) == template
 
 
 def test_the_memory_of_a_store_that_somebody_removed_is_freed(store: TemplateStore, tmp_path: Path) -> None:
