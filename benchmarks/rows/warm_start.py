@@ -46,7 +46,7 @@ def _of_templates(taken: list[Started], agents: tuple[float, ...], containers: t
             name="template start to a command over SSH",
             ours=commands,
             at_most=COMMAND_SECONDS,
-            includes=f"{SAME}; identity renewed and proved, network card plugged in, login, a command (who are you?) answered",
+            includes=f"{SAME}; identity renewed and proved, network card plugged in, login, a command answered",
         ),
         Reading(
             name="clean-up of a machine",
