@@ -20,7 +20,7 @@ SMALL = "machine: {image: debian-12, memory: 768MiB, cpus: 2}\nsnapshots: []\n"
     "image", [IMAGES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in IMAGES[1:])]
 )
 def test_the_hello_example_passes_on_a_real_machine_and_everything_is_written_down(tool: Tool, image: str) -> None:
-    ended = tool("run", str(REPOSITORY / "examples/hello/plan.yml"), "--image", image)
+    ended = tool("run", str(REPOSITORY / "examples/hello/plan.yml"), "--image", image, "--start", "boot")
     assert ended.status == 0, ended.stdout + ended.stderr
     result = ended.result
     assert result["outcome"] == "passed"
