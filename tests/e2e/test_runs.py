@@ -115,7 +115,7 @@ def test_an_interrupted_run_leaves_evidence_and_nothing_else_within_seven_second
     tool: Tool, number: signal.Signals, status: int
 ) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'true'}\n")
-    process, out = tool.start("run", str(plan))
+    process, out = tool.start("run", str(plan), "--start", "boot")
     wait_for(lambda: has_started(out, "network") and (out / "console.log").stat().st_size > 200, 60, "the boot")
     process.send_signal(number)
     process.send_signal(number)  # people press it twice

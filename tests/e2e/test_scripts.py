@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from kvm_action.backends.evidence import over_agent
-from kvm_action.backends.kvm import KvmBackend, Settings, VirtualMachine
+from kvm_action.backends.kvm import KvmBackend, VirtualMachine
+from kvm_action.backends.settings import Settings
 from kvm_action.errors import E2EError, GuestConnectionError, ProvisionError
 from kvm_action.events import Event, OutputLine
 from kvm_action.images.store import Store
@@ -17,7 +18,7 @@ from kvm_action.lifecycle.context import RunContext
 from kvm_action.lifecycle.provision import provision
 from kvm_action.output import Mask
 from kvm_action.plan.load import LoadedPlan, load_plan
-from kvm_action.plan.model import Accel, Keep
+from kvm_action.plan.model import Accel, Keep, StartMode
 from kvm_action.runs import new_run_id
 from kvm_action.wait import Deadline
 
@@ -70,6 +71,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[Be
         keep=Keep.NEVER,
         store=Store(images),
         runs=folder / "runs",
+        templates=folder / "templates",
+        start=StartMode.BOOT,
         out=folder,
     )
     with KvmBackend(loaded.plan, settings, heard.append).machine() as machine:

@@ -120,6 +120,20 @@ def test_a_template_that_was_tampered_with_is_dropped_and_the_run_still_passes(t
     assert not template.folder.exists()
 
 
+def test_a_run_that_is_interrupted_while_it_makes_a_template_leaves_no_half_of_one(tool: Tool) -> None:
+    plan = tool.write_plan(SMALL + "provision: {run: 'true'}\nuser: {name: hasty}\n")
+    process, out = tool.start("run", str(plan))
+    console = out / "template-console.log"
+    wait_for(lambda: console.exists() and console.stat().st_size > 200, 60, "the template's boot")
+    process.send_signal(signal.SIGTERM)
+    ended = tool.wait(process, out, timeout=30)
+    assert (ended.status, ended.seconds < 7) == (143, True), ended.stdout
+    assert ended.result["outcome"] == "interrupted"
+    assert not list((tool.home / "templates").glob(".new-*"))
+    made = {template.shape.user for template in TemplateStore((tool.home / "templates").resolve()).list()}
+    assert "hasty" not in made
+
+
 @pytest.mark.slow
 def test_restore_keeps_the_memory_in_the_saved_state(tool: Tool) -> None:
     plan = plan_that_tells(tool)
