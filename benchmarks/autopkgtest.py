@@ -9,12 +9,14 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
 from threading import Event, Thread
 from typing import IO, Final
+
+import psutil
 
 from benchmarks.reading import CannotMeasure
 
@@ -115,5 +117,10 @@ def testbed(image: Path, folder: Path, options: str, cpus: int, megabytes: int) 
     try:
         yield bed
     finally:
-        process.terminate()  # it ends its QEMU, too
+        machines = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
         process.wait(60)
+        for machine in machines:  # it leaves its QEMU running
+            with suppress(psutil.NoSuchProcess):
+                machine.kill()
+        psutil.wait_procs(machines, 30)
