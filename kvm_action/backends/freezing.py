@@ -26,7 +26,7 @@ HOSTNAME: Final = "template"
 
 _CLOUD_INIT_DONE: Final = (
     "if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then"
-    " until [ -s /run/cloud-init/result.json ]; do sleep 0.1; done; fi"
+    " until [ -s /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done; fi"
 )
 
 Launch = Callable[[Draft], AbstractContextManager[Domain]]

@@ -156,6 +156,18 @@ def test_user_mode_networking_works_in_the_system_too(system_tool: Tool) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("start", ["template", "restore"])
+def test_machines_start_from_a_template_in_the_system_too(system_tool: Tool, start: str) -> None:
+    plan = system_tool.write_plan(SMALL + "provision: {run: 'true'}\nsnapshots: []\n")
+    for _ in range(2):
+        ended = system_tool("run", str(plan), "--start", start, "--set", f"machine.network={NETWORK}")
+        assert ended.status == 0, ended.stdout + ended.stderr
+        assert ended.result["start"]["mode"] == start, ended.result["start"]
+    host = ended.result["guest"]["address"].partition(":")[0]
+    assert FIRST <= ip_address(host) <= LAST
+
+
+@pytest.mark.slow
 def test_where_somebody_elses_dhcp_server_gives_the_address_the_guest_agent_tells_it(
     system: SystemLibvirt, system_tool: Tool
 ) -> None:
