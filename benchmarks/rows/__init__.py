@@ -14,6 +14,7 @@ from benchmarks.rows import (
     hello,
     help_time,
     image_build,
+    template_build,
     warm_hello,
     warm_start,
 )
@@ -27,6 +28,7 @@ ROWS: Final[dict[str, Row]] = {
     "hello": hello.measure,
     "warm-start": warm_start.measure,
     "warm-hello": warm_hello.measure,
+    "template-build": template_build.measure,
     "clones-memory": clones_memory.measure,
     "cold-boot": cold_boot.measure,
 }
