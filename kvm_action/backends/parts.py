@@ -20,8 +20,9 @@ from kvm_action.errors import BootError, NetworkError
 from kvm_action.events import Sink
 from kvm_action.frozen import TemplateStore
 from kvm_action.hypervisor.connection import Connection, open_connection
-from kvm_action.hypervisor.domain import Domain, launched
+from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
+from kvm_action.hypervisor.launching import launched
 from kvm_action.images.store import Image
 from kvm_action.plan.model import Keep, Plan
 from kvm_action.reach import Address

@@ -19,8 +19,9 @@ from kvm_action.backends.kvm import KvmBackend, VirtualMachine
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.template_start import freezer_of, frozen_spec, shape_of
 from kvm_action.frozen import Draft, TemplateStore
-from kvm_action.hypervisor.domain import Domain, launched
+from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import domain_xml
+from kvm_action.hypervisor.launching import launched
 from kvm_action.images.store import Store
 from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Accel, Keep, StartMode
