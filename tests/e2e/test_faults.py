@@ -20,6 +20,7 @@ machine: {image: debian-12, memory: 768MiB, cpus: 2}
 provision: {run: "sleep 6"}
 checks: [{command: "sleep 4"}]
 """
+QUICK = "machine: {image: debian-12, memory: 768MiB, cpus: 2}\nprovision: {run: 'true'}\nsnapshots: []\n"
 STEPS = ("launch", "network", "ssh", "provision", "validate", "snapshot")
 
 
@@ -50,7 +51,7 @@ class Victim:
 
     def pids(self, program: str) -> list[int]:
         """The processes of ``program`` in these namespaces."""
-        own = os.readlink(f"/proc/{self.system.first}/ns/pid")
+        own = Path(f"/proc/{self.system.first}/ns/pid").readlink()
         return [int(path.name) for path in Path("/proc").glob("[0-9]*") if runs(path, program, own)]
 
     def restart_libvirt(self) -> None:
@@ -59,10 +60,10 @@ class Victim:
         wait_for(lambda: self.system.virsh("list", "--name") == "", 30, "libvirt without machines")
 
 
-def runs(process: Path, program: str, namespace: str) -> bool:
+def runs(process: Path, program: str, namespace: Path) -> bool:
     try:
         argv = (process / "cmdline").read_bytes().split(b"\0")
-        return program in Path(os.fsdecode(argv[0])).name and os.readlink(process / "ns/pid") == namespace
+        return program in Path(os.fsdecode(argv[0])).name and (process / "ns/pid").readlink() == namespace
     except OSError:
         return False
 
@@ -97,7 +98,6 @@ def test_without_libvirt_the_run_ends_and_its_machine_with_it(victim: Victim, st
     assert_told(ended, ("libvirt",))
     assert not machines_below(victim.tool.home), "the machine outlived its run"
     victim.restart_libvirt()
-    again = victim.tool(
-        "run", str(victim.tool.write_plan("provision: {run: 'true'}\n" + PLAN.split("provision", maxsplit=1)[0]))
-    )
+    plan = victim.tool.write_plan(QUICK)
+    again = victim.tool("run", str(plan), "--start", "boot", *victim.options)
     assert again.status == 0, again.stdout + again.stderr
