@@ -17,7 +17,7 @@ import libvirt_qemu
 from PIL import Image
 
 from kvm_action.errors import HostError, NetworkError
-from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
 
 HOST_DISK_FULL: Final = "the host's disk is full"
@@ -52,8 +52,9 @@ class Domain:
         return self._connection
 
     def look_up_again(self) -> None:
-        """It was ended and came back under its name."""
-        self._raw = self._connection.raw.lookupByName(self.name)
+        """It was ended and came back under its name. Raises HostError when it is not there."""
+        with in_our_words(f"{self.name} did not come back"):
+            self._raw = self._connection.raw.lookupByName(self.name)
 
     @property
     def is_running(self) -> bool:
@@ -63,8 +64,9 @@ class Domain:
         return False
 
     def resume(self) -> None:
-        """Let the processors run."""
-        self._raw.resume()
+        """Let the processors run. Raises HostError when libvirt does not."""
+        with in_our_words(f"{self.name} cannot be started"):
+            self._raw.resume()
 
     def disk(self) -> Path:
         """The file that its first writable disk is now: a new layer after an external snapshot."""
@@ -75,8 +77,9 @@ class Domain:
         raise HostError(f"{self.name} has no disk that can be written")
 
     def xml(self) -> str:
-        """The domain's live XML."""
-        return str(self._raw.XMLDesc())
+        """The domain's live XML. Raises HostError when libvirt does not tell."""
+        with in_our_words(f"libvirt does not describe {self.name}"):
+            return str(self._raw.XMLDesc())
 
     def ssh_forward(self) -> int | None:
         """The loopback port that is forwarded to the guest's port 22, None when there is none (any more)."""
@@ -137,10 +140,9 @@ class Domain:
         with suppress(libvirt.libvirtError):
             self._raw.fsFreeze()
         try:
-            self._raw.suspend()
+            with in_our_words(f"{self.name} cannot be paused"):
+                self._raw.suspend()
             yield
-        except libvirt.libvirtError as error:
-            raise HostError(f"{self.name} cannot be paused: {first_sentence(error)}") from error
         finally:
             with suppress(libvirt.libvirtError):
                 self._raw.resume()
@@ -151,12 +153,10 @@ class Domain:
         """Save the machine's screen as PNG. Raises HostError when there is none to be had."""
         stream = self._connection.raw.newStream()
         picture = io.BytesIO()
-        try:
+        with in_our_words(f"no screenshot of {self.name}"):
             self._raw.screenshot(stream, 0)
             stream.recvAll(lambda _stream, data, sink: sink.write(data), picture)
             stream.finish()
-        except libvirt.libvirtError as error:
-            raise HostError(f"no screenshot of {self.name}: {first_sentence(error)}") from error
         with Image.open(picture) as image:
             image.save(path, "PNG")
 
@@ -165,15 +165,13 @@ class Domain:
 
         Returns the port. Raises HostError for a machine that has no such screen.
         """
-        try:
+        with in_our_words(f"the screen of {self.name} cannot be opened"):
             graphics = ElementTree.fromstring(self.xml()).find("devices/graphics[@type='vnc']")  # noqa: S314
             if graphics is None:
                 raise HostError(f"{self.name} was started without a screen that can be opened later")
             graphics.set("passwd", password)
             graphics.set("passwdValidTo", f"{until.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
             self._raw.updateDeviceFlags(ElementTree.tostring(graphics, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"the screen of {self.name} cannot be opened: {first_sentence(error)}") from error
         return int(graphics.get("port", "0"))
 
     def last_words(self) -> tuple[str, ...]:
@@ -190,22 +188,19 @@ class Domain:
         return tuple(spoken[-20:])
 
     def suspend(self) -> None:
-        """Stop the processors."""
-        self._raw.suspend()
+        """Stop the processors. Raises HostError when libvirt does not."""
+        with in_our_words(f"{self.name} cannot be paused"):
+            self._raw.suspend()
 
     def plug_in(self, xml: str) -> None:
         """Add a device to the running machine. Raises HostError when libvirt refuses it."""
-        try:
+        with in_our_words(f"a device cannot be plugged into {self.name}"):
             self._raw.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"a device cannot be plugged into {self.name}: {first_sentence(error)}") from error
 
     def change(self, xml: str) -> None:
         """Change a device of the running machine. Raises HostError when libvirt refuses it."""
-        try:
+        with in_our_words(f"a device of {self.name} cannot be changed"):
             self._raw.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"a device of {self.name} cannot be changed: {first_sentence(error)}") from error
 
     def qmp(
         self, execute: str, arguments: Mapping[str, object] | None = None, files: Sequence[int] = ()
@@ -215,13 +210,11 @@ class Domain:
         Raises HostError with QEMU's own words.
         """
         command = json.dumps({"execute": execute} | ({"arguments": arguments} if arguments else {}))
-        try:
+        with in_our_words(f"QEMU does not answer to {execute}"):
             if files:
                 text, _ = libvirt_qemu.qemuMonitorCommandWithFiles(self._raw, command, list(files), 0)
             else:
                 text = libvirt_qemu.qemuMonitorCommand(self._raw, command, 0)
-        except libvirt.libvirtError as error:
-            raise HostError(f"QEMU does not answer to {execute}: {first_sentence(error)}") from error
         answer = json.loads(text)
         if "error" in answer:
             raise HostError(f"QEMU refuses {execute}: {answer['error'].get('desc', text)}")
@@ -230,10 +223,8 @@ class Domain:
     def keep(self, lease: str) -> None:
         """Let the domain outlive the context it was launched in, under another lease. Raises HostError."""
         element = f"<lease>{escape(lease)}</lease>"
-        try:
+        with in_our_words(f"{self.name} cannot be given a lease"):
             self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"{self.name} cannot be given a lease: {first_sentence(error)}") from error
         self.kept = True
 
     def destroy(self) -> None:
@@ -248,7 +239,5 @@ class Domain:
     def monitor(self, command: str) -> str:
         """QEMU's answer to a command of its human monitor. Raises HostError when there is none."""
         human = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
-        try:
+        with in_our_words(f"the monitor of {self.name} does not answer"):
             return str(libvirt_qemu.qemuMonitorCommand(self._raw, command, human))
-        except libvirt.libvirtError as error:
-            raise HostError(f"the monitor of {self.name} does not answer: {first_sentence(error)}") from error

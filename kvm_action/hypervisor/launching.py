@@ -9,7 +9,7 @@ from typing import Final
 import libvirt
 
 from kvm_action.errors import BootError, HostError
-from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain
 from kvm_action.hypervisor.ending import ended_for_certain
 
@@ -76,10 +76,11 @@ def watching(connection: Connection, domain: Domain, raw: libvirt.virDomain) -> 
         domain.changed.set()
 
     register = connection.raw.domainEventRegisterAny
-    ids = [
-        register(raw, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle, None),
-        register(raw, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, on_io_error, None),
-    ]
+    with in_our_words(f"libvirt does not watch {domain.name}"):
+        ids = [
+            register(raw, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle, None),
+            register(raw, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, on_io_error, None),
+        ]
     try:
         yield
     finally:
@@ -112,7 +113,8 @@ def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: 
     The stream has a connection of its own: on a shared one, a reader that blocks holds up other calls until
     the next keep-alive message (5 s, seen with libvirt 9.0).
     """
-    own = libvirt.open(connection.uri)
+    with in_our_words(f"no console of {raw.name()}"):
+        own = libvirt.open(connection.uri)
     stream = own.newStream()
     try:
         own.lookupByUUID(raw.UUID()).openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
