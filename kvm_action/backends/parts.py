@@ -122,8 +122,8 @@ class Parts:
 
     @cached_property
     def session(self) -> ssh.Session:
-        """The one SSH session that everything goes through."""
-        return self.attempt.enter_context(
+        """The one SSH session that everything goes through. It ends with the machine, which may not say so."""
+        session = self.attempt.enter_context(
             ssh.connect(
                 self.address,
                 user=self.plan.user.name,
@@ -134,6 +134,8 @@ class Parts:
                 on_milestone=self.watch.reached,
             )
         )
+        self.domain.when_gone(session.close)
+        return session
 
     def has(self, part: str) -> bool:
         """Does a part exist already? (A cached property lives in the instance once it was asked for.)"""

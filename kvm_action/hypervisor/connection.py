@@ -192,14 +192,15 @@ def _start_root_daemon() -> None:
 
 _QEMU_ENDED: Final = re.compile(
     r"^internal error: (process exited while connecting to monitor|qemu unexpectedly closed the monitor)"
-    r"( \(vm='[^']*'\))?: (\S+Z )?(\S*qemu\S*: )?",
+    r"( \(vm='[^']*'\))?(: (\S+Z )?(\S*qemu\S*: )?)?",
     re.IGNORECASE,
 )
 
 
 def first_sentence(error: libvirt.libvirtError) -> str:
     """libvirt's message without its trailing lines; QEMU's own last words without how libvirt met them."""
-    return _QEMU_ENDED.sub("QEMU ended: ", (error.get_error_message() or str(error)).strip().splitlines()[0])
+    line = (error.get_error_message() or str(error)).strip().splitlines()[0]
+    return _QEMU_ENDED.sub("QEMU ended: ", line).removesuffix(": ")
 
 
 _LOST: Final = re.compile(r"socket is closed|Broken pipe|Connection reset|End of file|keepalive|not connected")

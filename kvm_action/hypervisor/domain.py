@@ -3,11 +3,11 @@
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Final
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -21,6 +21,7 @@ from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
 
 HOST_DISK_FULL: Final = "the host's disk is full"
+QEMU_DIED: Final = "QEMU died"
 """How `Domain.end` says it."""
 
 _FORWARD: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(?P<host>\S+)\s+(?P<port>\d+)\s+\S+\s+22\b")
@@ -40,6 +41,7 @@ class Domain:
         self.kept = False
         self.end = ""
         """Why the domain does not run any more, in libvirt's words; empty while it does."""
+        self._mourners: list[Callable[[], None]] = []
 
     @property
     def raw(self) -> libvirt.virDomain:
@@ -50,6 +52,17 @@ class Domain:
     def connection(self) -> Connection:
         """The connection to the libvirt that has it."""
         return self._connection
+
+    def when_gone(self, act: Callable[[], None]) -> None:
+        """Call ``act``, in a thread of its own, as soon as the domain has stopped."""
+        self._mourners.append(act)
+
+    def note_end(self, why: str, *, is_gone: bool) -> None:
+        """It stopped, or was paused for good. The first reason counts, but a pause explains no death of QEMU."""
+        self.end = why if why == QEMU_DIED else self.end or why
+        self.changed.set()
+        for act in self._mourners if is_gone else ():
+            Thread(target=act, name="mourner", daemon=True).start()
 
     def look_up_again(self) -> None:
         """It was ended and came back under its name. Raises HostError when it is not there."""
@@ -183,7 +196,10 @@ class Domain:
         spoken = [
             line
             for line in lines
-            if not re.match(r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-", line)
+            if not re.match(
+                r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-|^char device redirected",
+                line,
+            )
         ]
         return tuple(spoken[-20:])
 

@@ -10,7 +10,7 @@ import libvirt
 
 from kvm_action.errors import BootError, HostError
 from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
-from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain
+from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED, Domain
 from kvm_action.hypervisor.ending import ended_for_certain
 
 OnConsole = Callable[[bytes], None]
@@ -63,7 +63,8 @@ def watching(connection: Connection, domain: Domain, raw: libvirt.virDomain) -> 
 
     def on_lifecycle(_conn: object, _dom: object, event: int, detail: int, _opaque: object) -> None:
         if event in _ENDS and not (event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED and detail not in _BAD_SUSPENDS):
-            domain.end = domain.end or _ENDS[event].get(detail, "it stopped")
+            is_gone = event != libvirt.VIR_DOMAIN_EVENT_SUSPENDED
+            domain.note_end(_ENDS[event].get(detail, "it stopped"), is_gone=is_gone)
         domain.changed.set()
 
     def on_io_error(
@@ -71,9 +72,7 @@ def watching(connection: Connection, domain: Domain, raw: libvirt.virDomain) -> 
     ) -> None:
         if reason == "enospc":
             domain.end = HOST_DISK_FULL
-        else:
-            domain.end = domain.end or f"an I/O error on {Path(path).name} ({reason or 'no reason given'})"
-        domain.changed.set()
+        domain.note_end(f"an I/O error on {Path(path).name} ({reason or 'no reason given'})", is_gone=False)
 
     register = connection.raw.domainEventRegisterAny
     with in_our_words(f"libvirt does not watch {domain.name}"):
@@ -100,7 +99,7 @@ _ENDS: Final[dict[int, dict[int, str]]] = {
         libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: "the guest shut itself down",
         libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: "somebody destroyed it",
         libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: "the guest crashed",
-        libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: "QEMU died",
+        libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: QEMU_DIED,
     },
     libvirt.VIR_DOMAIN_EVENT_CRASHED: {libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED: "the guest panicked"},
 }
