@@ -25,6 +25,10 @@ QEMU_DIED: Final = "QEMU died"
 """How `Domain.end` says it."""
 
 _FORWARD: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(?P<host>\S+)\s+(?P<port>\d+)\s+\S+\s+22\b")
+_NOT_SPOKEN: Final = re.compile(
+    r"\d{4}-\d\d-\d\d .*(starting up|shutting down)|LC_ALL|[A-Z_]+=|/|-|char device redirected"
+)
+"""Lines of a domain's log that libvirt writes, and QEMU's small talk."""
 _ALREADY_GONE: Final = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
@@ -193,14 +197,7 @@ class Domain:
         if log is None or not log.exists():
             return ()
         lines = log.read_text(errors="replace").splitlines()
-        spoken = [
-            line
-            for line in lines
-            if not re.match(
-                r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-|^char device redirected",
-                line,
-            )
-        ]
+        spoken = [line for line in lines if not _NOT_SPOKEN.match(line)]
         return tuple(spoken[-20:])
 
     def suspend(self) -> None:
