@@ -1,8 +1,8 @@
 """Making a template: boot a machine without a network card, let it settle, and write down all that it is."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +59,7 @@ class Freezer:
         qemu_img.create_overlay(self.image, draft.disk, self.shape.disk)
         host_key = self._write_seed(draft)
         self.watch.begin()
-        with self.launch(draft) as domain:
+        with self._launched(draft) as domain:
             if self.shape.in_memory_file and not can_share_memory(domain):
                 raise NoRoomError("this QEMU cannot leave shared memory out of a saved state")
             domain.resume()
@@ -67,6 +67,18 @@ class Freezer:
             domain.suspend()
             save_state(domain, draft.state, with_memory=not self.shape.in_memory_file)
         return frozen
+
+    @contextmanager
+    def _launched(self, draft: Draft) -> Iterator[Domain]:
+        """Raises NoRoomError where QEMU, another user or confined, may not open a file of ours as its memory."""
+        with ExitStack() as running:
+            try:
+                domain = running.enter_context(self.launch(draft))
+            except HostError as error:
+                if self.shape.in_memory_file and "Permission denied" in error.message:
+                    raise NoRoomError(error.message) from error
+                raise
+            yield domain
 
     def _write_seed(self, draft: Draft) -> str:
         identity = new_identity(HOSTNAME)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
@@ -77,6 +78,17 @@ def listed(domain: Domain) -> list[Snapshot]:
     with in_our_words(f"the snapshots of {domain.name} cannot be listed"):
         found = [_read(raw) for raw in domain.raw.listAllSnapshots()]
     return sorted(found, key=lambda snapshot: (snapshot.created, _depth(snapshot, found)))
+
+
+def memory_bytes(domain: Domain, name: str) -> int:
+    """What an internal snapshot keeps of the memory, as QEMU finds it on the disk; 0 when it is not there.
+
+    QEMU is asked, since the disk may be another user's while the machine runs. Raises HostError.
+    """
+    devices: Any = domain.qmp("query-block")
+    images = [device.get("inserted", {}).get("image", {}) for device in devices]
+    found = [each for image in images for each in image.get("snapshots", ()) if each["name"] == name]
+    return max((int(each["vm-state-size"]) for each in found), default=0)
 
 
 def revert(domain: Domain, name: str, way: Way, files: Path) -> None:
