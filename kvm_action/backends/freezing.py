@@ -12,6 +12,7 @@ from typing import Final
 from kvm_action import seed
 from kvm_action.backends.boot_watch import BootWatch
 from kvm_action.backends.identity import new_identity
+from kvm_action.boot import Stage
 from kvm_action.errors import BootError, HostError, ImageError
 from kvm_action.frozen import Draft, NoRoomError, Shape, Template, TemplateError, TemplateStore
 from kvm_action.hypervisor.agent import Agent
@@ -28,6 +29,8 @@ _CLOUD_INIT_DONE: Final = (
     "if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then"
     " until [ -s /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done; fi"
 )
+
+_NO_AGENT: Final = "the guest agent does not answer; does the image have qemu-guest-agent?"
 
 Launch = Callable[[Draft], AbstractContextManager[Domain]]
 """Starts the draft's machine, paused at its first instruction, without a network card."""
@@ -122,8 +125,10 @@ class Freezer:
             if agent.answers(Deadline(timedelta())):
                 return True
             if trouble := self.watch.trouble(domain.end, domain.last_words()):
-                raise trouble
+                raise (
+                    trouble if self.watch.log.stage is not Stage.LOGIN or domain.end else TemplateError(_NO_AGENT)
+                )
             return False
 
         if not until(look, Deadline(self.watch.deadline.allowed), every=0.1):
-            raise TemplateError("the guest agent does not answer; does the image have qemu-guest-agent?")
+            raise TemplateError(_NO_AGENT)
