@@ -21,8 +21,8 @@ from kvm_action.wait import Deadline
 Ask = Callable[[str, Deadline], GuestOutput]
 
 _NO_TLS: Final = (
-    "port {port} offers plain RDP security only, which can be broken: give the server a certificate and a key that it"
-    " can read (`tls: false` accepts it)"
+    "port {port} offers plain RDP security only, which can be broken: give the server a certificate and a key that"
+    " it can read (`tls: false` accepts it)"
 )
 _ANSWER: Final = timedelta(seconds=30)
 
@@ -55,7 +55,7 @@ def check_rdp(check: RdpCheck, using: Rdp) -> Verdict:
         return judge(facts)
     tools = using.tools()
     if tools.missing:
-        return _without_session(check, facts, tools)
+        return without_session(check, facts, tools)
     return _with_session(check, facts, hands, using, tools)
 
 
@@ -91,7 +91,7 @@ def _no_handshake(check: RdpCheck, message: str) -> Verdict:
     return Verdict(CheckOutcome.FAILED, expected=expected, actual="no handshake", message=message)
 
 
-def _without_session(check: RdpCheck, facts: list[Fact], tools: Tools) -> Verdict:
+def without_session(check: RdpCheck, facts: list[Fact], tools: Tools) -> Verdict:
     """A handshake that is bad is bad; else the session was not tried, and the plan says how bad that is."""
     found = judge([*facts, Fact(f"a session of {check.user}", "not tried", True, "")])
     if found.outcome is CheckOutcome.FAILED:

@@ -97,11 +97,16 @@ class _Talk:
     def __init__(self, socket: GuestSocket, deadline: Deadline) -> None:
         self._socket = socket
         self._deadline = deadline
+        self._unread = b""
 
     def negotiate(self, offered: Security) -> Answer:
         self._send(request(offered))
         try:
-            return answer(self._exactly(length_of(self._exactly(HEADER))))
+            self._come_to_have(HEADER)
+            length = length_of(self._unread)
+            self._come_to_have(HEADER + length)
+            taken, self._unread = self._unread[HEADER : HEADER + length], self._unread[HEADER + length :]
+            return answer(taken)
         except NotRdpError as error:
             raise BrokenTalkError(f"does not speak RDP: it {error}") from error
 
@@ -125,22 +130,21 @@ class _Talk:
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._send(outgoing.read())
-                incoming.write(self._some("in the TLS handshake"))
+                incoming.write(self._unread or self._some("in the TLS handshake"))
+                self._unread = b""
             else:
                 self._send(outgoing.read())
                 return tls.getpeercert(binary_form=True)
 
-    def _exactly(self, count: int) -> bytes:
-        data = b""
-        while len(data) < count:
-            data += self._some("without an answer", count - len(data), data)
-        return data
+    def _come_to_have(self, count: int) -> None:
+        while len(self._unread) < count:
+            self._unread += self._some("without an answer")
 
-    def _some(self, when: str, most: int = _PIECE, before: bytes = b"") -> bytes:
-        said = f" after {quoted(before)}" if before else ""
+    def _some(self, when: str) -> bytes:
+        said = f" after {quoted(self._unread)}" if self._unread else ""
         try:
             self._socket.settimeout(max(0.001, self._deadline.left))  # 0 would mean: do not wait
-            data = self._socket.recv(most)
+            data = self._socket.recv(_PIECE)
         except TimeoutError:
             raise self._silence(said) from None
         except OSError as error:

@@ -72,11 +72,11 @@ def request(offered: Security) -> bytes:
     return struct.pack(">BBH", _TPKT_VERSION, 0, HEADER + len(x224)) + x224
 
 
-def length_of(header: bytes) -> int:
-    """How many bytes follow a header. Raises NotRdpError."""
-    version, _, length = struct.unpack(">BBH", header)
+def length_of(start: bytes) -> int:
+    """How many bytes follow the header that a message starts with. Raises NotRdpError."""
+    version, _, length = struct.unpack(">BBH", start[:HEADER])
     if version != _TPKT_VERSION:
-        raise NotRdpError(f"answers with {quoted(header)}")
+        raise NotRdpError(f"answers with {quoted(start)}")
     if not HEADER + _FIXED <= length <= MOST:
         raise NotRdpError(f"announces an answer of {length} bytes, and one to this question has 11 or 19")
     return int(length - HEADER)
