@@ -109,7 +109,7 @@ def _one_of_ours(value: int) -> Security:
 def quoted(data: bytes) -> str:
     """What a stranger said, for a message: as text if it is text, else in hexadecimal."""
     start = data[:_QUOTED]
-    text = start.decode("ascii", errors="ignore").strip()
-    if len(text) >= len(start) - 2 and text.isprintable() and text:
-        return f"“{plain_line(text)}”"
+    lines = start.decode("ascii", errors="replace").strip().splitlines()
+    if start.isascii() and lines and lines[0].isprintable():
+        return f"“{plain_line(lines[0])}”"
     return f"the bytes {start[:16].hex(' ')}"
