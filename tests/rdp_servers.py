@@ -21,6 +21,7 @@ from kvm_action.wait import Deadline, until
 
 USER = "developer"
 PASSWORD = "hunter2 & 'more'"
+SHADOW = shutil.which("freerdp-shadow-cli") or shutil.which("freerdp-shadow-cli3")
 SOON = timedelta(seconds=30)
 
 # All that xrdp and a login write to is a mount that only this namespace has: the users' files, /etc/xrdp, /run,
@@ -76,6 +77,12 @@ def missing_for_xrdp() -> str:
     ]
     if not Path("/usr/lib/xorg/modules/libxorgxrdp.so").exists():
         gone.append("xorgxrdp")
+    return f"this host lacks {', '.join(gone)}: tools/host-packages test" if gone else missing_for_sessions()
+
+
+def missing_for_nla() -> str:
+    """Why FreeRDP's server cannot run here, empty when it can."""
+    gone = [name for name, path in (("FreeRDP's server", SHADOW), ("xterm", shutil.which("xterm"))) if not path]
     return f"this host lacks {', '.join(gone)}: tools/host-packages test" if gone else missing_for_sessions()
 
 
@@ -146,7 +153,7 @@ def shadow(folder: Path, nt_hash: str) -> Iterator[int]:
     port = free_port()
     (folder / "screen").mkdir()
     (folder / "sam").write_text(f"{USER}:::{nt_hash}:::\n")
-    line = ["freerdp-shadow-cli", f"/port:{port}", "/bind-address:127.0.0.1", "+auth", "/sec:nla"]
+    line = [SHADOW or "", f"/port:{port}", "/bind-address:127.0.0.1", "+auth", "/sec:nla"]
     with screen(find_tools(), folder / "screen") as display, (folder / "shadow.log").open("wb") as log:
         environment = {**display.environment, "HOME": str(folder)}
         window = proc.start(

@@ -19,7 +19,7 @@ from rdp_servers import (
     PASSWORD,
     USER,
     Xrdp,
-    missing_for_sessions,
+    missing_for_nla,
     missing_for_xrdp,
     nt_hash_of,
     shadow,
@@ -35,7 +35,6 @@ from kvm_action.wait import Deadline, until
 
 pytestmark = pytest.mark.integration
 needs_xrdp = pytest.mark.skipif(bool(missing_for_xrdp()), reason=missing_for_xrdp())
-needs_tools = pytest.mark.skipif(bool(missing_for_sessions()), reason=missing_for_sessions())
 
 TERMINAL = "exec xterm -geometry 80x24+100+100 -e 'ls -la /; sleep 1000'\n"
 
@@ -145,8 +144,7 @@ def test_a_session_that_ends_at_once_fails_and_says_so(server: Xrdp, tmp_path: P
 # --- NLA
 
 
-@needs_tools
-@pytest.mark.skipif(bool(missing_for_xrdp()), reason="FreeRDP's server is installed with xrdp for the tests")
+@pytest.mark.skipif(bool(missing_for_nla()), reason=missing_for_nla())
 def test_a_server_that_demands_nla_is_logged_in_to_and_believed(tmp_path: Path) -> None:
     with shadow(tmp_path, nt_hash_of(PASSWORD)) as port:
         good = examine(FakeGuest({}), tmp_path, port, nla=True, user=USER, password=PASSWORD)
