@@ -123,7 +123,8 @@ def _around(check: RdpCheck, using: Rdp, tools: Tools) -> Surroundings:
 def session_fact(user: str, seen: Visit, saved: str) -> Fact:
     """What came of a login, beside what was wanted. Pure."""
     shown = f"a picture of {seen.content}" if seen.content else "no picture"
-    actual = f"{shown} in {saved}" if saved else shown
+    again = f" (by connection {seen.connections}; before, the screen stayed blank)" if seen.connections > 1 else ""
+    actual = (f"{shown} in {saved}" if saved else shown) + again
     complaint = f"{seen.complaint} (what the screen showed: {saved})" if saved else seen.complaint
     return Fact(f"a session of {user} with a picture", actual, not seen.complaint, complaint)
 

@@ -33,6 +33,9 @@ _STEADY: Final = 3.0
 _STEADY_IF_DOUBTFUL: Final = 8.0
 """The same for what may still be the server's own login screen, which gives way soon after the session began."""
 
+_BLANK: Final = 10.0
+"""Seconds of a blank screen after which we connect again, the next time after twice as many: now and then xrdp
+loses the only picture of a quiet desktop, and sends it to a new connection."""
 _MESSAGE_LEAVES: Final = 0.6
 """The share of a login screen that stays where it is when the server adds messages to it."""
 
@@ -54,6 +57,7 @@ class Visit:
     complaint: str
     picture: Image.Image | None = None
     content: Content | None = None
+    connections: int = 1
 
 
 def visit(as_user: Login, server_proves_login: bool, using: Surroundings, deadline: Deadline) -> Visit:
@@ -72,18 +76,18 @@ def visit(as_user: Login, server_proves_login: bool, using: Surroundings, deadli
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvm-e2e-rdp-")))
         display = stack.enter_context(screen(using.tools, place))
         way = stack.enter_context(relay(place / "rdp", using.open_port, deadline))
-        started = stack.enter_context(client(using.tools, place / "rdp", as_user, display.environment))
-        watch = _Watch(as_user.user, _Parts(display, way, started), using, before, is_inside=server_proves_login)
-        return until(watch.look, deadline, every=_LOOK) or watch.out_of_time(deadline)
+        watch = _Watch(as_user.user, display, way, using, before, is_inside=server_proves_login)
+        while not deadline.passed:
+            with client(using.tools, place / "rdp", as_user, display.environment) as started:
+                watch.begin(started)
+                found = until(watch.look, deadline, every=_LOOK)
+            if isinstance(found, Visit):
+                return found
+        return watch.out_of_time(deadline)
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What a session is made of."""
-
-    screen: Screen
-    relay: Relay
-    client: Client
+class _Again:
+    """The picture may have been lost on the way: a new connection asks for all of it."""
 
 
 @dataclass
@@ -91,7 +95,8 @@ class _Watch:
     """What was seen so far."""
 
     user: str
-    parts: _Parts
+    screen: Screen
+    relay: Relay
     using: Surroundings
     before: Traces
     is_inside: bool
@@ -100,26 +105,45 @@ class _Watch:
     picture: Image.Image | None = None
     greeting: Image.Image | None = None
     """What stood on the screen while the user was surely not logged in."""
+    client: Client = field(init=False)
     doubtful: Image.Image | None = None
     """What stood there when that turned out to be over."""
     steady_since: float | None = None
+    blank_since: float | None = None
+    connections: int = 0
 
-    def look(self) -> Visit | None:
+    def begin(self, started: Client) -> None:
+        """Watch another connection."""
+        self.client = started
+        self.connections += 1
+        self.steady_since = self.blank_since = self.doubtful = None
+
+    def look(self) -> Visit | _Again | None:
         """What came of it, if that is certain by now. Raises GuestConnectionError and others of a broken way."""
         if self.using.over.is_set():
             raise GuestConnectionError("the RDP session was given up: the run ended")
-        if self.parts.client.has_ended:
+        if self.client.has_ended:
             return self._ended()
-        last, self.picture = self.picture, self.parts.screen.picture() or self.picture
+        last, self.picture = self.picture, self.screen.picture() or self.picture
         if not self.is_inside and not self._gets_inside():
             return self._visit(self._refusal()) if login.is_refused(self.user, self.now) else None
         if self.picture is None or not self._shows_something(self.picture):
-            self.steady_since = None
-        elif self.steady_since is None or last is None or not are_alike(last, self.picture):
+            return self._wait_for_a_picture()
+        return self._wait_for_it_to_stand_still(self.picture, last)
+
+    def _wait_for_a_picture(self) -> _Again | None:
+        self.steady_since = None
+        self.blank_since = self.blank_since or time.monotonic()
+        patience = _BLANK * 2 ** (self.connections - 1)
+        return _Again() if time.monotonic() - self.blank_since >= patience else None
+
+    def _wait_for_it_to_stand_still(self, picture: Image.Image, last: Image.Image | None) -> Visit | None:
+        self.blank_since = None
+        if self.connections > 1 and self.doubtful is None:
+            self.doubtful = picture  # the server shows its own messages again before it resumes the session
+        if self.steady_since is None or last is None or not are_alike(last, picture):
             self.steady_since = time.monotonic()
-        elif time.monotonic() - self.steady_since >= self._patience(self.picture):
-            return self._visit("")
-        return None
+        return self._visit("") if time.monotonic() - self.steady_since >= self._patience(picture) else None
 
     def out_of_time(self, deadline: Deadline) -> Visit:
         """What to say of it when nothing was certain in time."""
@@ -129,7 +153,7 @@ class _Watch:
             trouble = login.trouble_in(self.now)
             more = f"; it logged: {trouble}" if trouble else ""
             return self._visit(f"the server opened no session of {self.user} within {allowed}, and {what}{more}")
-        if self.picture is not None and self._shows_something(self.picture):
+        if self.picture is not None and self._surely_shows_something(self.picture):
             return self._visit("")
         shows = "stayed blank" if self._is_blank() else "never came to show more than the server's own login"
         return self._visit(
@@ -144,6 +168,9 @@ class _Watch:
 
     def _shows_something(self, picture: Image.Image) -> bool:
         return not content_of(picture).is_blank and not _is_of_kind(picture, self.greeting)
+
+    def _surely_shows_something(self, picture: Image.Image) -> bool:
+        return self._shows_something(picture) and not _is_of_kind(picture, self.doubtful)
 
     def _patience(self, picture: Image.Image) -> float:
         return _STEADY_IF_DOUBTFUL if _is_of_kind(picture, self.doubtful) else _STEADY
@@ -162,12 +189,12 @@ class _Watch:
         self.is_inside = self.is_inside or login.is_logged_in(self.user, self.before, self.now)
 
     def _ended(self) -> Visit:
-        if self.parts.relay.error:
-            raise self.parts.relay.error
+        if self.relay.error:
+            raise self.relay.error
         self._ask()
         if login.is_refused(self.user, self.now):
             return self._visit(self._refusal())
-        reason = self.parts.client.reason()
+        reason = self.client.reason()
         if login.has_begun(self.user, self.before, self.now):
             return self._visit(
                 f"the session of {self.user} ended by itself right after the login: what its start script"
@@ -185,7 +212,8 @@ class _Watch:
         return "~/.xsession-errors says nothing"
 
     def _visit(self, complaint: str) -> Visit:
-        return Visit(complaint, self.picture, content_of(self.picture) if self.picture else None)
+        content = content_of(self.picture) if self.picture else None
+        return Visit(complaint, self.picture, content, self.connections)
 
 
 def _is_of_kind(picture: Image.Image, other: Image.Image | None) -> bool:
