@@ -22,8 +22,8 @@ from kvm_action.checks.rdp.handshake import Handshake
 from kvm_action.checks.rdp.login import Traces
 from kvm_action.checks.rdp.negotiation import Answer, NotRdpError, Security
 from kvm_action.checks.rdp.picture import NoPictureError, are_alike, content_of, read_xwd, share_left
-from kvm_action.checks.rdp.session import Visit
 from kvm_action.checks.rdp.tools import Tools
+from kvm_action.checks.rdp.watch import Visit
 from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.results import CheckOutcome
 

@@ -10,8 +10,9 @@ from typing import Final
 from kvm_action.checks.facts import CannotAskError, Fact, Verdict, judge
 from kvm_action.checks.rdp.client import Login
 from kvm_action.checks.rdp.handshake import BrokenTalkError, Handshake, shake_hands
-from kvm_action.checks.rdp.session import Surroundings, Visit, visit
+from kvm_action.checks.rdp.session import Surroundings, visit
 from kvm_action.checks.rdp.tools import Tools, find_tools
+from kvm_action.checks.rdp.watch import Visit
 from kvm_action.errors import NoWayToPortError, PortClosedError
 from kvm_action.guest import Guest, GuestOutput, GuestSocket
 from kvm_action.plan.rdp_check import RdpCheck

@@ -90,7 +90,12 @@ def read_traces(answer: str) -> Traces:
 
 def is_logged_in(user: str, before: Traces, now: Traces) -> bool:
     """Does a session that began for ``user`` since ``before`` have a display, or was one taken up again?"""
-    return bool(now.processes - before.processes) or user in _users(_RESUMED, now)
+    return bool(now.processes - before.processes) or is_resumed(user, before, now)
+
+
+def is_resumed(user: str, _before: Traces, now: Traces) -> bool:
+    """Did the server log that a session of ``user`` was taken up again?"""
+    return user in _users(_RESUMED, now)
 
 
 def has_begun(user: str, before: Traces, now: Traces) -> bool:
