@@ -125,7 +125,7 @@ def session_fact(user: str, seen: Visit, saved: str) -> Fact:
     shown = f"a picture of {seen.content}" if seen.content else "no picture"
     again = f" (by connection {seen.connections}; before, the screen stayed blank)" if seen.connections > 1 else ""
     actual = (f"{shown} in {saved}" if saved else shown) + again
-    complaint = f"{seen.complaint} (what the screen showed: {saved})" if saved else seen.complaint
+    complaint = f"{seen.complaint} ({saved})" if saved else seen.complaint
     return Fact(f"a session of {user} with a picture", actual, not seen.complaint, complaint)
 
 
