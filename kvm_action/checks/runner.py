@@ -17,6 +17,7 @@ from kvm_action.checks.commands import check_command, check_http
 from kvm_action.checks.facts import CannotAskError, Verdict
 from kvm_action.checks.look import LookCheck, look
 from kvm_action.checks.own_tests import run_own_tests
+from kvm_action.checks.rdp import Rdp, check_rdp
 from kvm_action.checks.rehearsal import foreseen
 from kvm_action.errors import CommandTimeoutError, E2EError, GuestConnectionError
 from kvm_action.guest import Guest
@@ -26,9 +27,9 @@ from kvm_action.plan.checks import (
     DesktopCheck,
     HttpCheck,
     IdeCheck,
-    RdpCheck,
     TestinfraCheck,
 )
+from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.units import format_duration
 from kvm_action.wait import Deadline
@@ -44,18 +45,26 @@ _LOST: Final = "not carried out: the connection to the guest was lost before"
 
 
 def run_checks(
-    guest: Guest, checks: Sequence[Check], *, folder: Path, on_result: OnResult, lines: Sequence[int] = ()
+    guest: Guest,
+    checks: Sequence[Check],
+    *,
+    folder: Path,
+    on_result: OnResult,
+    lines: Sequence[int] = (),
+    screenshots: Path | None = None,
 ) -> tuple[CheckResult, ...]:
     """Carry out all checks, whatever each comes to. Results, and calls of ``on_result``, in the plan's order.
 
-    ``folder`` is the plan's, for files of the user's own; ``lines`` are where the checks stand in the plan. Never
-    raises for the guest's sake: when the connection breaks, the checks that are left are errors at once.
+    ``folder`` is the plan's, for files of the user's own; ``lines`` are where the checks stand in the plan;
+    ``screenshots`` is made for pictures of sessions. Never raises for the guest's sake: when the connection
+    breaks, the checks that are left are errors at once.
     """
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check")
     batches = Batches(guest)
     looks = [check for check in checks if isinstance(check, LookCheck)]
     foresight = pool.submit(batches.foresee, foreseen(looks) if looks else ())
-    round_ = _Round(guest, folder, host_over(batches), foresight)
+    lost = Event()
+    round_ = _Round(guest, folder, host_over(batches), foresight, Rdp(guest, batches.ask, screenshots, lost), lost)
     results: list[CheckResult] = []
     try:
         for line, found in zip(chain(lines, repeat(0)), pool.map(round_.examine, checks), strict=False):
@@ -63,6 +72,7 @@ def run_checks(
                 results.append(replace(result, line=line))
                 on_result(results[-1])
     finally:
+        lost.set()
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
     return tuple(results)
 
@@ -75,8 +85,9 @@ class _Round:
     folder: Path
     host: Host
     foresight: Future[None]
+    rdp: Rdp
+    lost: Event
     slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
-    lost: Event = field(default_factory=Event)
 
     def examine(self, check: Check) -> tuple[CheckResult, ...]:
         """Carry out one check, unless the guest is gone."""
@@ -117,7 +128,9 @@ class _Round:
             case HttpCheck():
                 with self.slots:
                     return check_http(check, self.guest, check.timeout)
-            case RdpCheck() | DesktopCheck() | IdeCheck() | TestinfraCheck():
+            case RdpCheck():
+                return check_rdp(check, self.rdp)
+            case DesktopCheck() | IdeCheck() | TestinfraCheck():
                 return Verdict(CheckOutcome.SKIPPED, message=_LATER)
             case _:
                 self.foresight.result()

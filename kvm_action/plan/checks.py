@@ -3,25 +3,22 @@
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     GetPydanticSchema,
-    SecretStr,
     ValidatorFunctionWrapHandler,
-    model_validator,
     with_config,
 )
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
-from kvm_action.plan.part import Part
+from kvm_action.plan.base_check import BaseCheck, CheckKind
+from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.plan.scalars import (
     CheckTime,
     FileMode,
@@ -34,22 +31,6 @@ from kvm_action.plan.scalars import (
     rule,
     shaped,
 )
-
-
-class CheckKind(StrEnum):
-    """What a check looks at; also its key in the plan."""
-
-    USER = "user"
-    PACKAGE = "package"
-    SERVICE = "service"
-    PORT = "port"
-    FILE = "file"
-    COMMAND = "command"
-    HTTP = "http"
-    TESTINFRA = "testinfra"
-    RDP = "rdp"
-    DESKTOP = "desktop"
-    IDE = "ide"
 
 
 class Protocol(StrEnum):
@@ -65,52 +46,6 @@ class FileType(StrEnum):
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "link"
-
-
-class BaseCheck(Part):
-    """What all checks have. `short` is the key that a bare value stands for, as in ``- package: xfce4``."""
-
-    kind: ClassVar[CheckKind]
-    short: ClassVar[str]
-    absence: ClassVar[str] = ""
-    """The switch that, when false, says that there is nothing of which more could be asked."""
-
-    label: str = ""
-    """How reports call this check, instead of the sentence made from its keys."""
-    section: str = ""
-    """Checks of one section stand together in reports."""
-    timeout: CheckTime = timedelta(seconds=60)
-    """How long the check may take."""
-
-    @property
-    def title(self) -> str:
-        """A short sentence that says what has to hold."""
-        return self.label or self._sentence()
-
-    def _sentence(self) -> str:
-        raise NotImplementedError
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_short_form(cls, value: object) -> object:
-        return {cls.short: value} if type(value) in (str, int) else value
-
-    @model_validator(mode="after")
-    def _nothing_has_no_properties(self) -> Self:
-        if self.absence and not getattr(self, self.absence):
-            asked = self.model_fields_set - {self.short, self.absence, *BaseCheck.model_fields}
-            if asked:
-                raise rule(f"{self.absence} is false, so {', '.join(sorted(asked))} cannot be asked for")
-        return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The long form or the short one."""
-        long = handler.resolve_ref_schema(handler(schema))
-        short = {k: v for k, v in long["properties"][cls.short].items() if k not in ("default", "title")}
-        own = {k: v for k, v in long["properties"].items() if k not in BaseCheck.model_fields}
-        long = {**long, "title": f"{cls.kind} check", "properties": {**own, **long["properties"]}}
-        return {"description": cls.__doc__, "anyOf": [short, long]}
 
 
 class UserCheck(BaseCheck):
@@ -286,29 +221,6 @@ class TestinfraCheck(BaseCheck):
 
     def _sentence(self) -> str:
         return f"testinfra {self.path}"
-
-
-class RdpCheck(BaseCheck):
-    """A real RDP handshake; with user and password a session and a screenshot."""
-
-    kind = CheckKind.RDP
-    short = "port"
-
-    port: PortNumber = 3389
-    """The port of the RDP server."""
-    user: UserName | None = None
-    """Who logs in."""
-    password: SecretStr | None = None
-    """With what; never shown."""
-
-    def _sentence(self) -> str:
-        return f"RDP {f'session of {self.user}' if self.user else 'handshake'} on port {self.port}"
-
-    @model_validator(mode="after")
-    def _whole_credentials(self) -> Self:
-        if (self.user is None) != (self.password is None):
-            raise rule("user and password belong together: give both, or neither for a handshake only")
-        return self
 
 
 class DesktopCheck(BaseCheck):

@@ -20,7 +20,6 @@ from kvm_action.plan.checks import (
     PackageCheck,
     PortCheck,
     Protocol,
-    RdpCheck,
     ServiceCheck,
     TestinfraCheck,
     UserCheck,
@@ -347,7 +346,7 @@ def test_an_answer_that_testinfra_does_not_expect_is_an_error_and_no_crash() -> 
     )
 
 
-@pytest.mark.parametrize("check", [RdpCheck(port=3389), DesktopCheck(session="xfce"), IdeCheck(command="geany")])
+@pytest.mark.parametrize("check", [DesktopCheck(session="xfce"), IdeCheck(command="geany")])
 def test_checks_of_later_versions_are_skipped_and_say_so(check: Check) -> None:
     result = examine(check)
     assert (result.outcome, result.message) == (CheckOutcome.SKIPPED, "not yet available in this version")
