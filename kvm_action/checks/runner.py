@@ -14,6 +14,7 @@ from testinfra.host import Host
 from kvm_action.checks.backend import UNEXPECTED, allow_until, host_over, last_answer
 from kvm_action.checks.batch import Batches
 from kvm_action.checks.commands import check_command, check_http
+from kvm_action.checks.desktop import check_desktop
 from kvm_action.checks.facts import CannotAskError, Verdict
 from kvm_action.checks.look import LookCheck, look
 from kvm_action.checks.own_tests import run_own_tests
@@ -34,6 +35,7 @@ from kvm_action.units import format_duration
 from kvm_action.wait import Deadline
 
 OnResult = Callable[[CheckResult], None]
+Found = tuple[CheckResult, ...]
 
 _AT_ONCE: Final = 16
 """Checks that are under way together: what they ask at one moment goes to the guest in one round trip."""
@@ -58,13 +60,25 @@ def run_checks(
     round_ = _Round(guest, folder, host_over(batches), foresight)
     results: list[CheckResult] = []
     try:
-        for line, found in zip(chain(lines, repeat(0)), pool.map(round_.examine, checks), strict=False):
-            for result in found:
-                results.append(replace(result, line=line))
+        begun = _begin(pool, round_, checks)
+        for check, line, found in zip(checks, chain(lines, repeat(0)), begun, strict=False):
+            for result in found.result():
+                results.append(replace(result, line=line, section=check.section))
                 on_result(results[-1])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
     return tuple(results)
+
+
+def _begin(pool: ThreadPoolExecutor, round_: "_Round", checks: Sequence[Check]) -> list[Future[Found]]:
+    """All checks under way; RDP logins first, since a desktop check waits for them to see what they opened."""
+    begun: dict[int, Future[Found]] = {}
+    for at in sorted(range(len(checks)), key=lambda at: not isinstance(checks[at], RdpCheck)):
+        check = checks[at]
+        begun[at] = pool.submit(round_.examine, check)
+        if isinstance(check, RdpCheck) and check.user:
+            round_.logins.append((check.user, begun[at]))
+    return [begun[at] for at in range(len(checks))]
 
 
 @dataclass
@@ -75,10 +89,11 @@ class _Round:
     folder: Path
     host: Host
     foresight: Future[None]
+    logins: list[tuple[str, Future[Found]]] = field(default_factory=list)
     slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
     lost: Event = field(default_factory=Event)
 
-    def examine(self, check: Check) -> tuple[CheckResult, ...]:
+    def examine(self, check: Check) -> Found:
         """Carry out one check, unless the guest is gone."""
         began = time.monotonic()
         if isinstance(check, TestinfraCheck) and not self.lost.is_set():
@@ -117,7 +132,11 @@ class _Round:
             case HttpCheck():
                 with self.slots:
                     return check_http(check, self.guest, check.timeout)
-            case RdpCheck() | DesktopCheck() | IdeCheck() | TestinfraCheck():
+            case DesktopCheck():
+                logins = {user: found.result()[0].outcome for user, found in self.logins}
+                allow_until(self.host, Deadline(check.timeout))
+                return check_desktop(check, self.host, logins)
+            case RdpCheck() | TestinfraCheck():
                 return Verdict(CheckOutcome.SKIPPED, message=_LATER)
             case _:
                 self.foresight.result()
@@ -126,8 +145,8 @@ class _Round:
 
 
 def _overdue(check: Check, error: CommandTimeoutError) -> Verdict:
-    """A command of the plan's own that hangs has failed; a question of ours that hangs is an error."""
-    own = isinstance(check, CommandCheck | HttpCheck)
+    """A program of the script's or the plan's that hangs has failed; a question of ours that hangs is an error."""
+    own = isinstance(check, CommandCheck | HttpCheck | IdeCheck)
     return Verdict(
         CheckOutcome.FAILED if own else CheckOutcome.ERROR,
         expected=f"within {format_duration(check.timeout)}",

@@ -3,25 +3,23 @@
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     GetPydanticSchema,
     SecretStr,
     ValidatorFunctionWrapHandler,
     model_validator,
     with_config,
 )
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
-from kvm_action.plan.part import Part
+from kvm_action.plan.check_base import BaseCheck, CheckKind
 from kvm_action.plan.scalars import (
     CheckTime,
     FileMode,
@@ -34,22 +32,6 @@ from kvm_action.plan.scalars import (
     rule,
     shaped,
 )
-
-
-class CheckKind(StrEnum):
-    """What a check looks at; also its key in the plan."""
-
-    USER = "user"
-    PACKAGE = "package"
-    SERVICE = "service"
-    PORT = "port"
-    FILE = "file"
-    COMMAND = "command"
-    HTTP = "http"
-    TESTINFRA = "testinfra"
-    RDP = "rdp"
-    DESKTOP = "desktop"
-    IDE = "ide"
 
 
 class Protocol(StrEnum):
@@ -65,52 +47,6 @@ class FileType(StrEnum):
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "link"
-
-
-class BaseCheck(Part):
-    """What all checks have. `short` is the key that a bare value stands for, as in ``- package: xfce4``."""
-
-    kind: ClassVar[CheckKind]
-    short: ClassVar[str]
-    absence: ClassVar[str] = ""
-    """The switch that, when false, says that there is nothing of which more could be asked."""
-
-    label: str = ""
-    """How reports call this check, instead of the sentence made from its keys."""
-    section: str = ""
-    """Checks of one section stand together in reports."""
-    timeout: CheckTime = timedelta(seconds=60)
-    """How long the check may take."""
-
-    @property
-    def title(self) -> str:
-        """A short sentence that says what has to hold."""
-        return self.label or self._sentence()
-
-    def _sentence(self) -> str:
-        raise NotImplementedError
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_short_form(cls, value: object) -> object:
-        return {cls.short: value} if type(value) in (str, int) else value
-
-    @model_validator(mode="after")
-    def _nothing_has_no_properties(self) -> Self:
-        if self.absence and not getattr(self, self.absence):
-            asked = self.model_fields_set - {self.short, self.absence, *BaseCheck.model_fields}
-            if asked:
-                raise rule(f"{self.absence} is false, so {', '.join(sorted(asked))} cannot be asked for")
-        return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The long form or the short one."""
-        long = handler.resolve_ref_schema(handler(schema))
-        short = {k: v for k, v in long["properties"][cls.short].items() if k not in ("default", "title")}
-        own = {k: v for k, v in long["properties"].items() if k not in BaseCheck.model_fields}
-        long = {**long, "title": f"{cls.kind} check", "properties": {**own, **long["properties"]}}
-        return {"description": cls.__doc__, "anyOf": [short, long]}
 
 
 class UserCheck(BaseCheck):
@@ -312,7 +248,10 @@ class RdpCheck(BaseCheck):
 
 
 class DesktopCheck(BaseCheck):
-    """A desktop session: its files resolve and it starts."""
+    """A desktop session can start: its files and programs are there, and xrdp or a display manager leads to it.
+
+    Where a session of the user is open (an `rdp` check with credentials leaves one), its processes have to live.
+    """
 
     kind = CheckKind.DESKTOP
     short = "session"
@@ -321,13 +260,15 @@ class DesktopCheck(BaseCheck):
     """The session's name, as in /usr/share/xsessions."""
     user: UserName | None = None
     """Who starts it; the plan's user, unless given."""
+    processes: tuple[Text, ...] = Field((), examples=[["xfce4-session", "xfwm4"]])
+    """What has to run in a session that is open. Known for xfce; for others nothing is asked unless given."""
 
     def _sentence(self) -> str:
-        return f"desktop {self.session} starts"
+        return f"desktop {self.session} can start{f' for {self.user}' if self.user else ''}"
 
 
 class IdeCheck(BaseCheck):
-    """A graphical program starts and shows a window."""
+    """A graphical program is there for its user: found in a login's PATH, it tells its version, a menu has it."""
 
     kind = CheckKind.IDE
     short = "command"
@@ -335,10 +276,14 @@ class IdeCheck(BaseCheck):
     command: Text = Field(examples=["geany"])
     """The command that starts it."""
     user: UserName | None = None
-    """Who starts it; the plan's user, unless given."""
+    """Whose login has to find it; the plan's user, unless given."""
+    version: Text | None = None
+    """Text that has to be in what `COMMAND --version` prints; that it prints something is always asked."""
+    entry: Text | None = Field(None, examples=["code.desktop"])
+    """Its entry in the desktop's menus; found by its command, unless given."""
 
     def _sentence(self) -> str:
-        return f"{self.command} opens a window"
+        return f"IDE {self.command}{f' for {self.user}' if self.user else ''}"
 
 
 Check = (
