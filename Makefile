@@ -11,7 +11,7 @@ PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup test test-unit test-action test-bench test-machines test-site bench bench-images requirements \
-	test-e2e-kvm check-kvm-prerequisites image site lint format clean
+	test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ image: setup ## build the base image if the store has none (IMAGE=debian-13)
 
 test-e2e-kvm: setup image ## boot a real machine, run examples/hello through all steps, show the report
 	@$(BIN)/kvm-e2e run $(PLAN) --image $(IMAGE)
+
+test-e2e-vps: setup image ## make a remote workstation of a bare server, and check it by RDP (ten minutes in emulation)
+	@$(BIN)/kvm-e2e run examples/vps/plan.yml --image $(IMAGE)
 
 check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)
 	@$(BIN)/kvm-e2e doctor

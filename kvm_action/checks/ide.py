@@ -23,8 +23,11 @@ c={command}
 r path; command -v -- "$c"
 r PATH; printf %s "$PATH"
 if command -v -- "$c" >/dev/null; then
+    t=$(mktemp) || t=/dev/null
     r version
-    {{ timeout -k 1 {seconds} "$c" --version; printf '\\036status\\037%s' "$?"; }} 2>&1 </dev/null | head -c 4096
+    {{ timeout -k 1 {seconds} "$c" --version; printf '\\036status\\037%s' "$?"; }} 2>"$t" </dev/null | head -c 4096
+    r warnings; head -c 4096 "$t"
+    [ "$t" = /dev/null ] || rm -f "$t"
 fi
 data=${{XDG_DATA_HOME:-$HOME/.local/share}}:${{XDG_DATA_DIRS:-/usr/local/share:/usr/share}}
 data=$data:/var/lib/flatpak/exports/share:/var/lib/snapd/desktop
@@ -60,13 +63,14 @@ def ide_question(check: IdeCheck) -> str:
 
 def _version(check: IdeCheck, known: Mapping[str, str]) -> Fact:
     """What it prints; a program that cannot even do that does not work."""
-    printed, status = known.get("version", ""), known.get("status", "0")
+    printed = known.get("version") or known.get("warnings", "")
+    status = known.get("status", "0")
     asked = f"`{check.command} --version`"
     wanted = f"a version with {check.version!r}" if check.version else "a version"
     if status == _OVERDUE:
         return Fact(wanted, "not finished", False, f"{asked} does not end")
     if status != "0":
-        words = shown(printed) or "it says nothing"
+        words = shown(known.get("warnings") or printed) or "it says nothing"
         return Fact(wanted, f"status {status}", False, f"{asked} ends with status {status}: {words}")
     if not printed:
         return Fact(wanted, "nothing", False, f"{asked} prints nothing")
@@ -76,7 +80,7 @@ def _version(check: IdeCheck, known: Mapping[str, str]) -> Fact:
 
 
 def _telling_line(printed: str) -> str:
-    """The first line with a digit: warnings of graphical libraries may come before the version."""
+    """The first line with a digit: a greeting may come before the version."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     return shown(next((line for line in lines if any(letter.isdigit() for letter in line)), lines[0]))
 
