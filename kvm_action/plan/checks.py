@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
-from kvm_action.plan.check_base import BaseCheck, CheckKind
+from kvm_action.plan.base_check import BaseCheck, CheckKind
 from kvm_action.plan.scalars import (
     CheckTime,
     FileMode,

@@ -3,7 +3,7 @@
 PACKAGES="adwaita-icon-theme dbus-x11 fonts-dejavu-core xfce4 xfce4-terminal"
 
 holds() {
-    installed $PACKAGES && [ -s "$(home)/.xsession" ]
+    installed $PACKAGES && grep -qx 'exec startxfce4' "$(home)/.xsession" 2>/dev/null
 }
 
 apply() {

@@ -1,4 +1,4 @@
-"""What all checks of a plan have in common, and their kinds."""
+"""What all checks of a plan have in common: how they are called, grouped and limited, and their short form."""
 
 from datetime import timedelta
 from enum import StrEnum
