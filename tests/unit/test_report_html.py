@@ -77,7 +77,7 @@ def test_the_plans_sections_are_told_first_and_head_their_checks() -> None:
         "System packages",
         "IDE installations",
     ]
-    assert [part.text_content() for part in shown.xpath("//article/p[@class='soft']")][:2] == ["RDP server"] * 2
+    assert shown.xpath("//article/h3/span[@class='word section']/text()")[:2] == ["RDP server"] * 2
 
 
 def test_a_plan_without_sections_has_none_in_its_report() -> None:
