@@ -103,6 +103,18 @@ class GuestConnectionError(E2EError):
     failure_class = FailureClass.CONNECTION
 
 
+class PortClosedError(E2EError):
+    """The guest is there, and a port of it takes no connection."""
+
+    failure_class = FailureClass.CONNECTION
+
+
+class NoWayToPortError(E2EError):
+    """The guest is there, and does not let us try one of its ports."""
+
+    failure_class = FailureClass.CONNECTION
+
+
 class CommandTimeoutError(E2EError):
     """A command ran longer than it was allowed to; the caller decides whose fault that is."""
 

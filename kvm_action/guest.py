@@ -81,6 +81,25 @@ class Received:
         return iter(self.paths)
 
 
+class GuestSocket(Protocol):
+    """A TCP connection into a guest, in use like a socket; its errors are OSError."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """How long each of the calls below may take; TimeoutError then."""
+
+    def recv(self, size: int, /) -> bytes:
+        """What came, at least a byte of it; nothing when the other side has closed."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of it."""
+
+    def shutdown(self, how: int, /) -> None:
+        """Say that no more will be sent (`socket.SHUT_WR`), or end both ways and wake who waits."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class Guest(Protocol):
     """A running machine, as a checker or a step sees it."""
 
@@ -106,6 +125,13 @@ class Guest(Protocol):
 
     def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:
         """Copy what matches an absolute glob pattern out of the guest, safely, up to a limit."""
+
+    def open_port(self, port: int, timeout: timedelta) -> GuestSocket:
+        """A connection to a TCP port of the guest, with no port forwarded for others; the caller closes it.
+
+        Raises PortClosedError when nothing takes it, NoWayToPortError when the guest lets nobody try,
+        GuestConnectionError when the session breaks.
+        """
 
     def ssh_access(self) -> SshAccess | None:
         """Access for OpenSSH, None for a machine that has no SSH (a container)."""

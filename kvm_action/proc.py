@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from shlex import join
-from typing import IO, NoReturn
+from typing import IO, Final, NoReturn
 
 from kvm_action.errors import HostError
+
+Process = subprocess.Popen[bytes]
+"""A program that was started."""
+PIPE: Final = subprocess.PIPE
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Small stand-ins for what tests cannot have or cannot break at will."""
 
 import re
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from kvm_action.errors import E2EError
+from kvm_action.errors import E2EError, PortClosedError
 from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
 
@@ -24,6 +25,8 @@ class FakeGuest:
         self.access = access
         self.asked: list[str] = []
         self.rooted: list[str] = []
+        self.opened: list[int] = []
+        self.no_ports: E2EError | None = None
 
     def run(
         self,
@@ -54,6 +57,16 @@ class FakeGuest:
 
     def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:
         return Received(())
+
+    def open_port(self, port: int, timeout: timedelta) -> socket.socket:
+        """A real connection, to this host's loopback."""
+        self.opened.append(port)
+        if self.no_ports:
+            raise self.no_ports
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout.total_seconds())
+        except OSError as error:
+            raise PortClosedError(f"the guest cannot connect to 127.0.0.1:{port}: {error.strerror}") from error
 
     def ssh_access(self) -> SshAccess | None:
         return self.access

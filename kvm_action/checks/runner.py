@@ -18,6 +18,7 @@ from kvm_action.checks.desktop import check_desktop
 from kvm_action.checks.facts import CannotAskError, Verdict
 from kvm_action.checks.look import LookCheck, look
 from kvm_action.checks.own_tests import run_own_tests
+from kvm_action.checks.rdp import Rdp, check_rdp
 from kvm_action.checks.rehearsal import foreseen
 from kvm_action.errors import CommandTimeoutError, E2EError, GuestConnectionError
 from kvm_action.guest import Guest
@@ -27,9 +28,9 @@ from kvm_action.plan.checks import (
     DesktopCheck,
     HttpCheck,
     IdeCheck,
-    RdpCheck,
     TestinfraCheck,
 )
+from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.units import format_duration
 from kvm_action.wait import Deadline
@@ -41,23 +42,30 @@ _AT_ONCE: Final = 16
 """Checks that are under way together: what they ask at one moment goes to the guest in one round trip."""
 _COMMANDS_AT_ONCE: Final = 4
 """Commands of the plan's own, which have a session each; sshd allows ten."""
-_LATER: Final = "not yet available in this version"
 _LOST: Final = "not carried out: the connection to the guest was lost before"
 
 
 def run_checks(
-    guest: Guest, checks: Sequence[Check], *, folder: Path, on_result: OnResult, lines: Sequence[int] = ()
+    guest: Guest,
+    checks: Sequence[Check],
+    *,
+    folder: Path,
+    on_result: OnResult,
+    lines: Sequence[int] = (),
+    screenshots: Path | None = None,
 ) -> tuple[CheckResult, ...]:
     """Carry out all checks, whatever each comes to. Results, and calls of ``on_result``, in the plan's order.
 
-    ``folder`` is the plan's, for files of the user's own; ``lines`` are where the checks stand in the plan. Never
-    raises for the guest's sake: when the connection breaks, the checks that are left are errors at once.
+    ``folder`` is the plan's, for files of the user's own; ``lines`` are where the checks stand in the plan;
+    ``screenshots`` is made for pictures of sessions. Never raises for the guest's sake: when the connection
+    breaks, the checks that are left are errors at once.
     """
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="check")
     batches = Batches(guest)
     looks = [check for check in checks if isinstance(check, LookCheck)]
     foresight = pool.submit(batches.foresee, foreseen(looks) if looks else ())
-    round_ = _Round(guest, folder, host_over(batches), foresight)
+    lost = Event()
+    round_ = _Round(guest, folder, host_over(batches), foresight, Rdp(guest, batches.ask, screenshots, lost), lost)
     results: list[CheckResult] = []
     try:
         begun = _begin(pool, round_, checks)
@@ -66,6 +74,7 @@ def run_checks(
                 results.append(replace(result, line=line, section=check.section))
                 on_result(results[-1])
     finally:
+        lost.set()
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
     return tuple(results)
 
@@ -89,9 +98,10 @@ class _Round:
     folder: Path
     host: Host
     foresight: Future[None]
+    rdp: Rdp
+    lost: Event
     logins: list[tuple[str, Future[Found]]] = field(default_factory=list)
     slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
-    lost: Event = field(default_factory=Event)
 
     def examine(self, check: Check) -> Found:
         """Carry out one check, unless the guest is gone."""
@@ -132,12 +142,14 @@ class _Round:
             case HttpCheck():
                 with self.slots:
                     return check_http(check, self.guest, check.timeout)
+            case RdpCheck():
+                return check_rdp(check, self.rdp)
             case DesktopCheck():
                 logins = {user: found.result()[0].outcome for user, found in self.logins}
                 allow_until(self.host, Deadline(check.timeout))
                 return check_desktop(check, self.host, logins)
-            case RdpCheck() | TestinfraCheck():
-                return Verdict(CheckOutcome.SKIPPED, message=_LATER)
+            case TestinfraCheck():
+                return Verdict(CheckOutcome.ERROR, message=_LOST)
             case _:
                 self.foresight.result()
                 allow_until(self.host, Deadline(check.timeout))

@@ -1,5 +1,6 @@
 """Commands and files in and out of a running container. Implements `guest.Guest`."""
 
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import Final
 from kvm_action.archive import Limits, extract, find_command, packing, select, unpack_command
 from kvm_action.containers.command import Login, OutOfTimeError, Pump, begin
 from kvm_action.containers.container import Container
-from kvm_action.errors import E2EError, GuestConnectionError
+from kvm_action.errors import E2EError, GuestConnectionError, NoWayToPortError, PortClosedError
 from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
 from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
@@ -72,6 +73,19 @@ class Session:
         with self._running((line, False), f"copying {pattern}", timeout, reader.take) as pump:
             reader.pump = pump
             return extract(reader, into, Limits(limit_bytes))
+
+    def open_port(self, port: int, timeout: timedelta) -> socket.socket:
+        """See `guest.Guest.open_port`: to the container's own address, since Docker has no way to its loopback."""
+        address = self._container.address()
+        if not address:
+            raise NoWayToPortError("the container has no address", hint="give it a network")
+        try:
+            return socket.create_connection((address, port), timeout.total_seconds())
+        except OSError as error:
+            raise PortClosedError(
+                f"the container does not take connections on port {port}: {error.strerror or error}",
+                hint=f"nothing listens there at {address}; a server on the container's loopback alone is not seen",
+            ) from error
 
     def ssh_access(self) -> SshAccess | None:
         """Access for OpenSSH, where the container's network and an SSH server in it allow that."""

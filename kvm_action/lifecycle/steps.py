@@ -1,7 +1,7 @@
 """The steps, each a short function of the run's context that returns its line of detail."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from kvm_action.lifecycle.files import write_snapshots
 from kvm_action.lifecycle.idempotence import idempotence
 from kvm_action.lifecycle.provenance import note_packages, script_digest
 from kvm_action.lifecycle.provision import provision
+from kvm_action.output import Mask
 from kvm_action.results import CheckOutcome, CheckResult, StepName
 from kvm_action.units import format_size
 
@@ -85,11 +86,17 @@ def validate(context: RunContext) -> str:
     results: list[CheckResult] = []
 
     def on_result(result: CheckResult) -> None:
-        results.append(context.machine.excuse(result))
+        results.append(hidden(context.machine.excuse(result), context.mask))
         context.sink(CheckFinished(result=results[-1]))
 
-    lines = [context.loaded.position(("checks", index))[0] for index in range(len(plan.checks))]
-    run_checks(context.guest, plan.checks, folder=context.loaded.folder, on_result=on_result, lines=lines)
+    run_checks(
+        context.guest,
+        plan.checks,
+        folder=context.loaded.folder,
+        on_result=on_result,
+        lines=[context.loaded.position(("checks", index))[0] for index in range(len(plan.checks))],
+        screenshots=context.out / "screenshots",
+    )
     context.checks = tuple(results)
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
@@ -101,6 +108,14 @@ def validate(context: RunContext) -> str:
     if not context.checks:
         raise Skipped("the plan has no checks")
     return f"{len(context.checks)} checks"
+
+
+def hidden(result: CheckResult, mask: Mask) -> CheckResult:
+    """The same result without the plan's secrets, which a program may have printed."""
+    hide = mask.hide_text
+    return replace(
+        result, expected=hide(result.expected), actual=hide(result.actual), message=hide(result.message)
+    )
 
 
 def fetch_artifacts(context: RunContext) -> None:

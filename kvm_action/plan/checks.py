@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -11,15 +11,14 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetPydanticSchema,
-    SecretStr,
     ValidatorFunctionWrapHandler,
-    model_validator,
     with_config,
 )
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
 from kvm_action.plan.base_check import BaseCheck, CheckKind
+from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.plan.scalars import (
     CheckTime,
     FileMode,
@@ -222,29 +221,6 @@ class TestinfraCheck(BaseCheck):
 
     def _sentence(self) -> str:
         return f"testinfra {self.path}"
-
-
-class RdpCheck(BaseCheck):
-    """A real RDP handshake; with user and password a session and a screenshot."""
-
-    kind = CheckKind.RDP
-    short = "port"
-
-    port: PortNumber = 3389
-    """The port of the RDP server."""
-    user: UserName | None = None
-    """Who logs in."""
-    password: SecretStr | None = None
-    """With what; never shown."""
-
-    def _sentence(self) -> str:
-        return f"RDP {f'session of {self.user}' if self.user else 'handshake'} on port {self.port}"
-
-    @model_validator(mode="after")
-    def _whole_credentials(self) -> Self:
-        if (self.user is None) != (self.password is None):
-            raise rule("user and password belong together: give both, or neither for a handshake only")
-        return self
 
 
 class DesktopCheck(BaseCheck):

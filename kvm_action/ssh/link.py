@@ -8,13 +8,16 @@ from typing import Final
 
 import paramiko
 
-from kvm_action.errors import GuestConnectionError
+from kvm_action.errors import E2EError, GuestConnectionError, NoWayToPortError, PortClosedError
 from kvm_action.ssh.transport import ExitSignals, Wire
 from kvm_action.wait import Deadline
 
 PROBE_AFTER: Final = timedelta(seconds=15)
 PATIENCE: Final = timedelta(seconds=45)
 """How long the guest may take to answer a probe: one that swaps under emulation is slow, not dead."""
+
+_FORBIDDEN: Final = 1
+"""SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
 
 BROKEN: Final = (paramiko.SSHException, EOFError, OSError)
 """What paramiko raises when a connection is no more."""
@@ -72,16 +75,16 @@ class Link:
         return channel
 
     def dial(self, host: str, port: int, deadline: Deadline) -> paramiko.Channel:
-        """A connection from the guest to ``host``, as a socket. Raises OutOfTimeError, GuestConnectionError."""
+        """A connection from the guest to ``host``, as a socket.
+
+        Raises OutOfTimeError, PortClosedError, NoWayToPortError, GuestConnectionError.
+        """
         try:
             return self.transport.open_channel(
                 "direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=deadline.left
             )
         except paramiko.ChannelException as error:
-            raise GuestConnectionError(
-                f"the guest cannot connect to {host}:{port}: {error.text}",
-                hint="nothing listens there, or its SSH server forbids forwarding",
-            ) from error
+            raise _refused(f"{host}:{port}", error) from error
         except BROKEN as error:
             raise self._failed(f"connecting to {host}:{port} from the guest", error, deadline) from error
 
@@ -112,3 +115,12 @@ class Link:
         if self.silence >= self._patience and not self._stop.is_set():
             self._verdict = f"the guest has been silent for {self.silence:.0f} s"
             self.transport.close()
+
+
+def _refused(target: str, error: paramiko.ChannelException) -> E2EError:
+    if error.code == _FORBIDDEN:
+        return NoWayToPortError(
+            f"the guest's SSH server lets nobody connect to {target} through it",
+            hint="AllowTcpForwarding in its sshd_config has to be `yes` or `local`",
+        )
+    return PortClosedError(f"the guest cannot connect to {target}: {error.text}", hint="nothing listens there")

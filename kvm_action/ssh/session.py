@@ -13,7 +13,7 @@ from typing import Final
 import paramiko
 
 from kvm_action.archive import Limits, Packed, extract, find_command, packing, select, unpack_command
-from kvm_action.errors import E2EError, GuestConnectionError
+from kvm_action.errors import E2EError, GuestConnectionError, PortClosedError
 from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
 from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
@@ -24,6 +24,7 @@ from kvm_action.ssh.command import Ended, Pump
 from kvm_action.ssh.link import BROKEN, Link, OutOfTimeError
 from kvm_action.wait import Deadline
 
+LOOPBACK: Final = "127.0.0.1"
 _KILL_TIME: Final = timedelta(seconds=10)
 
 
@@ -117,12 +118,12 @@ class Session:
         login = self._login
         return write_access(login.access_folder, login.address, login.user, login.private_key, login.host_key)
 
-    def dial(self, host: str, port: int, timeout: timedelta) -> paramiko.Channel:
-        """A TCP connection made by the guest, as a socket-like object. Raises GuestConnectionError."""
+    def open_port(self, port: int, timeout: timedelta) -> paramiko.Channel:
+        """See `guest.Guest.open_port`: made by the guest itself, to its own loopback."""
         try:
-            return self._link.dial(host, port, Deadline(timeout))
+            return self._link.dial(LOOPBACK, port, Deadline(timeout))
         except OutOfTimeError:
-            raise GuestConnectionError(f"the guest did not connect to {host}:{port} in time") from None
+            raise PortClosedError(f"the guest did not connect to {LOOPBACK}:{port} in time") from None
 
     # --- inner
 

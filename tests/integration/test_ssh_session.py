@@ -16,7 +16,13 @@ from pathlib import Path
 import pytest
 from sshd import MISSING, SSHD, Server, sshd
 
-from kvm_action.errors import CommandTimeoutError, GuestConnectionError, PlanError
+from kvm_action.errors import (
+    CommandTimeoutError,
+    GuestConnectionError,
+    NoWayToPortError,
+    PlanError,
+    PortClosedError,
+)
 from kvm_action.events import Stream
 from kvm_action.guest import Tree
 from kvm_action.ssh import Session, connect
@@ -340,7 +346,7 @@ def test_openssh_itself_gets_in_with_the_files_and_verifies_the_host_key(guest: 
 
 def test_a_port_of_the_guests_loopback_can_be_dialled(guest: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        channel = guest.dial("127.0.0.1", listener.getsockname()[1], SOON)
+        channel = guest.open_port(listener.getsockname()[1], SOON)
         inner, _ = listener.accept()
         channel.sendall(b"ping")
         assert inner.recv(4) == b"ping"
@@ -349,6 +355,16 @@ def test_a_port_of_the_guests_loopback_can_be_dialled(guest: Session) -> None:
 
 
 def test_a_port_where_nothing_listens_is_told_from_a_broken_session(guest: Session) -> None:
-    with pytest.raises(GuestConnectionError, match=r"the guest cannot connect to 127\.0\.0\.1:1"):
-        guest.dial("127.0.0.1", 1, SOON)
+    with pytest.raises(PortClosedError, match=r"the guest cannot connect to 127\.0\.0\.1:1"):
+        guest.open_port(1, SOON)
     assert guest.is_alive
+
+
+def test_a_guest_whose_ssh_server_forbids_forwarding_is_told_so(tmp_path: Path) -> None:
+    with (
+        sshd(tmp_path, extra=["AllowTcpForwarding no"]) as server,
+        session(server, tmp_path) as guest,
+        pytest.raises(NoWayToPortError) as raised,
+    ):
+        guest.open_port(server.address.port, SOON)
+    assert "AllowTcpForwarding" in raised.value.hint

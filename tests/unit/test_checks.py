@@ -18,7 +18,6 @@ from kvm_action.plan.checks import (
     PackageCheck,
     PortCheck,
     Protocol,
-    RdpCheck,
     ServiceCheck,
     TestinfraCheck,
     UserCheck,
@@ -343,11 +342,6 @@ def test_an_answer_that_testinfra_does_not_expect_is_an_error_and_no_crash() -> 
     assert result.message == (
         "the guest gave an unexpected answer: `id -nG developer` ended with status 127: id: broken"
     )
-
-
-def test_checks_of_later_versions_are_skipped_and_say_so() -> None:
-    result = examine(RdpCheck(port=3389))
-    assert (result.outcome, result.message) == (CheckOutcome.SKIPPED, "not yet available in this version")
 
 
 def test_a_testinfra_file_is_skipped_on_a_machine_without_ssh() -> None:
