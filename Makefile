@@ -18,7 +18,7 @@ help: ## list the commands
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-tests .host-bench .host-site
+.PHONY: .host .host-rdp .host-tests .host-bench .host-site
 .host:
 	@tools/host-packages run
 
@@ -30,6 +30,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 
 .host-site:
 	@command -v npm >/dev/null || tools/host-packages site
+
+.host-rdp:
+	@tools/host-packages rdp
 
 .host-bench:
 	@tools/host-packages run bench
@@ -46,7 +49,7 @@ image: setup ## build the base image if the store has none (IMAGE=debian-13)
 test-e2e-kvm: setup image ## boot a real machine, run examples/hello through all steps, show the report
 	@$(BIN)/kvm-e2e run $(PLAN) --image $(IMAGE)
 
-test-e2e-vps: setup image ## make a remote workstation of a bare server, and check it by RDP (ten minutes in emulation)
+test-e2e-vps: .host-rdp setup image ## make a remote workstation of a bare server, and check it by RDP (ten minutes in emulation)
 	@$(BIN)/kvm-e2e run examples/vps/plan.yml --image $(IMAGE)
 
 check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)

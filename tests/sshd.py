@@ -45,8 +45,8 @@ class Server:
 
 
 @contextmanager
-def sshd(folder: Path, extra: Sequence[str] = ()) -> Iterator[Server]:
-    """An sshd for the current user, ended with its sessions when the context is left."""
+def sshd(folder: Path, extra: Sequence[str] = (), prefix: Sequence[str] = ()) -> Iterator[Server]:
+    """An sshd for the current user, ended with its sessions when the context is left; ``prefix`` starts it."""
     assert SSHD is not None, MISSING
     host_key, user_key = generate_key(), generate_key()
     port = free_port()
@@ -57,7 +57,7 @@ def sshd(folder: Path, extra: Sequence[str] = ()) -> Iterator[Server]:
     if os.geteuid() == 0:  # compiled in; sshd refuses to start as root without it
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with (folder / "sshd.log").open("wb") as log:
-        process = proc.start([SSHD, "-D", "-e", "-f", config], stdout=log, stderr=log)
+        process = proc.start([*prefix, SSHD, "-D", "-e", "-f", config], stdout=log, stderr=log)
     try:
         assert wait.until(
             lambda: _answers(port) or process.poll() is not None, wait.Deadline(timedelta(seconds=10)), 0.02

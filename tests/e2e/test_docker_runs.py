@@ -4,11 +4,12 @@ import json
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,11 +25,12 @@ from kvm_action.containers.container import SNAPSHOTS, Container, created
 from kvm_action.containers.engine import Engine, open_engine
 from kvm_action.containers.session import Session
 from kvm_action.containers.spec import ContainerSpec
-from kvm_action.errors import CommandTimeoutError, GuestConnectionError
+from kvm_action.errors import CommandTimeoutError, GuestConnectionError, PortClosedError
 from kvm_action.events import Stream
 from kvm_action.guest import Tree
 from kvm_action.images.store import Store
 from kvm_action.plan.model import User
+from kvm_action.wait import Deadline, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="dockerd has to be started by root")
 
@@ -129,6 +131,23 @@ def test_a_daemon_that_a_command_leaves_does_not_keep_it_from_ending(guest: Sess
 
 def test_a_command_that_does_not_read_its_input_ends_all_the_same(guest: Session) -> None:
     assert guest.run("exit 0", stdin=b"x" * (4 << 20), timeout=SOON).status == 0
+
+
+def test_a_port_of_the_container_is_reached_without_forwarding_and_a_closed_one_is_told(guest: Session) -> None:
+    guest.run("python3 -m http.server 8099 >/dev/null 2>&1 &", timeout=SOON)
+
+    def opened() -> socket.socket | None:
+        with suppress(PortClosedError):
+            return guest.open_port(8099, SOON)
+        return None
+
+    connection = until(opened, Deadline(SOON))
+    assert connection
+    with connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert connection.recv(4) == b"HTTP"
+    with pytest.raises(PortClosedError, match="does not take connections on port 1"):
+        guest.open_port(1, SOON)
 
 
 def test_files_go_in_and_out_with_their_modes_and_links(guest: Session, tmp_path: Path) -> None:

@@ -42,8 +42,9 @@ class Rdp:
 
 def check_rdp(check: RdpCheck, using: Rdp) -> Verdict:
     """Shake hands, then log in if the plan says as whom. Raises CannotAskError, E2EError."""
+    deadline = Deadline(check.timeout)
     try:
-        hands = shake_hands(lambda deadline: _open(check, using, deadline), Deadline(check.timeout))
+        hands = shake_hands(lambda deadline: _open(check, using, deadline), deadline)
     except PortClosedError as error:
         return _no_handshake(check, f"nothing takes RDP connections in the guest ({error.message}): does it run?")
     except NoWayToPortError as error:
@@ -56,7 +57,16 @@ def check_rdp(check: RdpCheck, using: Rdp) -> Verdict:
     tools = using.tools()
     if tools.missing:
         return without_session(check, facts, tools)
-    return _with_session(check, facts, hands, using, tools)
+    left = timedelta(seconds=deadline.left)
+    with using.turn:
+        seen = visit(
+            Login(check.user, check.password.get_secret_value()),
+            hands.nla,
+            _around(check, using, tools),
+            Deadline(left),
+        )
+        saved = _save(seen, check.user, using.screenshots)
+    return judge([*facts, session_fact(check.user, seen, saved)])
 
 
 def handshake_facts(check: RdpCheck, hands: Handshake, now: datetime) -> list[Fact]:
@@ -101,19 +111,13 @@ def without_session(check: RdpCheck, facts: list[Fact], tools: Tools) -> Verdict
     return Verdict(outcome, found.expected, found.actual, message)
 
 
-def _with_session(check: RdpCheck, facts: list[Fact], hands: Handshake, using: Rdp, tools: Tools) -> Verdict:
-    assert check.user is not None and check.password is not None  # noqa: S101, PT018 - asked by the caller
-    login = Login(check.user, check.password.get_secret_value())
-    around = Surroundings(
+def _around(check: RdpCheck, using: Rdp, tools: Tools) -> Surroundings:
+    return Surroundings(
         tools=tools,
         open_port=lambda deadline: _open(check, using, deadline),
         ask=lambda command: using.ask(command, Deadline(_ANSWER)).text,
         over=using.over,
     )
-    with using.turn:
-        seen = visit(login, hands.nla, around, Deadline(check.timeout))
-        saved = _save(seen, check.user, using.screenshots)
-    return judge([*facts, session_fact(check.user, seen, saved)])
 
 
 def session_fact(user: str, seen: Visit, saved: str) -> Fact:

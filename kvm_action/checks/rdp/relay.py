@@ -8,7 +8,7 @@ from threading import Lock, Thread
 from typing import Final
 
 from kvm_action.checks.rdp.handshake import Open
-from kvm_action.errors import E2EError
+from kvm_action.errors import E2EError, HostError
 from kvm_action.guest import GuestSocket
 from kvm_action.wait import Deadline
 
@@ -59,10 +59,15 @@ class Relay:
 
 @contextmanager
 def relay(path: Path, open_port: Open, deadline: Deadline) -> Iterator[Relay]:
-    """A relay that listens at ``path``; it and its connections are gone at the end."""
+    """A relay that listens at ``path``; it and its connections are gone at the end. Raises HostError."""
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
+        try:
+            listener.bind(str(path))
+            listener.listen()
+        except OSError as error:
+            raise HostError(
+                f"no socket can be made at {path}: {error}", hint="set TMPDIR to a short path"
+            ) from error
         made = Relay(listener, open_port, deadline)
         Thread(target=made.serve, name="rdp-relay", daemon=True).start()
         try:
