@@ -1,11 +1,13 @@
 """A workstation is made once by examples/vps, then broken on purpose: each breakage is caught, and told why."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tooling import REPOSITORY
 
 from kvm_action.backends.kvm import KvmBackend
@@ -17,16 +19,19 @@ from kvm_action.images.store import Store
 from kvm_action.plan.checks import Check, DesktopCheck, IdeCheck
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Accel, Keep, StartMode
+from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.runs import new_run_id
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 PLAN = REPOSITORY / "examples/vps/plan.yml"
-IMAGE = "debian-12"
+IMAGE = os.environ.get("IMAGE", "debian-12")
 STEPS = ["user", "locale", "packages", "desktop", "rdp", "firewall", "ide", "other-ides"]
 DESKTOP = DesktopCheck(session="xfce", user="developer")
 GEANY = IdeCheck(command="geany", user="developer")
+PASSWORD = SecretStr("only-for-this-test")
+RDP = RdpCheck(user="developer", password=PASSWORD, timeout=timedelta(minutes=3))
 XSESSION = "/home/developer/.xsession"
 
 
@@ -56,6 +61,19 @@ class Workstation:
         assert result.outcome is CheckOutcome.FAILED, result
         return result.message
 
+    def log_out(self) -> None:
+        """End the developer's sessions, as a reboot would."""
+        self.root("loginctl terminate-user developer 2>/dev/null; pkill -u developer; true")
+        self.root("rm -f /home/developer/.xsession-errors")
+
+    def log_in(self) -> list[CheckResult]:
+        """By RDP, and a look at the desktop after it."""
+        self.log_out()
+        results = self.examine([RDP, DESKTOP])
+        if results[0].outcome is CheckOutcome.SKIPPED:
+            pytest.skip(results[0].message)
+        return list(results)
+
     @contextmanager
     def without(self, path: str) -> Iterator[None]:
         """With ``path`` away."""
@@ -72,7 +90,7 @@ class Workstation:
         try:
             yield
         finally:
-            self.root(f"cp -p /root/xsession {XSESSION}; loginctl terminate-user developer 2>/dev/null || true")
+            self.root(f"cp -p /root/xsession {XSESSION}")
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +154,32 @@ def test_a_session_script_with_a_typing_error_is_named_with_what_it_starts(works
         assert workstation.complaint(DESKTOP) == (
             f"{XSESSION} starts `exec xfce4-sesion`, not startxfce4 or xfce4-session"
         )
+
+
+def test_a_login_by_rdp_leaves_a_desktop_that_lives(workstation: Workstation) -> None:
+    rdp, desktop = workstation.log_in()
+    assert rdp.outcome is CheckOutcome.PASSED, rdp.message
+    assert desktop.outcome is CheckOutcome.PASSED, desktop.message
+    assert desktop.actual.endswith("xfce4-session, xfwm4, xfce4-panel, xfdesktop run")
+
+
+def test_a_session_that_shows_a_black_screen_is_caught_by_its_picture_and_its_processes(
+    workstation: Workstation,
+) -> None:
+    with workstation.session_script("exec sleep infinity"):
+        rdp, desktop = workstation.log_in()
+    assert rdp.outcome is CheckOutcome.FAILED
+    assert "blank" in rdp.message
+    assert f"{XSESSION} starts `exec sleep infinity`, not startxfce4" in desktop.message
+    assert "is open without xfce4-session, xfwm4, xfce4-panel, xfdesktop" in desktop.message
+
+
+def test_a_session_that_ends_at_once_is_told_with_its_last_words(workstation: Workstation) -> None:
+    with workstation.session_script("echo no desktop today >&2; exit 1"):
+        rdp, desktop = workstation.log_in()
+    assert rdp.outcome is CheckOutcome.FAILED
+    assert "nothing is left of the session after the RDP login of developer" in desktop.message
+    assert "no desktop today" in desktop.message
 
 
 def test_a_desktop_whose_program_is_gone(workstation: Workstation) -> None:
