@@ -11,14 +11,14 @@ PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup test test-unit test-action test-bench test-machines test-site bench bench-images requirements \
-	test-e2e-kvm check-kvm-prerequisites image site lint format clean
+	test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-tests .host-bench .host-site
+.PHONY: .host .host-rdp .host-tests .host-bench .host-site
 .host:
 	@tools/host-packages run
 
@@ -30,6 +30,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 
 .host-site:
 	@command -v npm >/dev/null || tools/host-packages site
+
+.host-rdp:
+	@tools/host-packages rdp
 
 .host-bench:
 	@tools/host-packages run bench
@@ -45,6 +48,9 @@ image: setup ## build the base image if the store has none (IMAGE=debian-13)
 
 test-e2e-kvm: setup image ## boot a real machine, run examples/hello through all steps, show the report
 	@$(BIN)/kvm-e2e run $(PLAN) --image $(IMAGE)
+
+test-e2e-vps: .host-rdp setup image ## make a remote workstation of a bare server, and check it by RDP (ten minutes in emulation)
+	@$(BIN)/kvm-e2e run examples/vps/plan.yml --image $(IMAGE)
 
 check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)
 	@$(BIN)/kvm-e2e doctor

@@ -98,6 +98,8 @@ class CheckResult:
     message: str = ""
     line: int = 0
     """The line of the plan that asks for it, from 1; 0 when it is not known."""
+    section: str = ""
+    """What the plan groups it under in reports; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)

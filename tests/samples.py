@@ -301,6 +301,14 @@ def failed_check_run() -> RunResult:
     )
 
 
+def sectioned_run() -> RunResult:
+    """`failed_check_run` of a plan that groups its checks; the last one stands in no section."""
+    run = failed_check_run()
+    named = ("User configuration", *["System packages"] * 2, *["RDP server"] * 2, *["IDE installations"] * 3, "")
+    grouped = tuple(replace(one, section=section) for one, section in zip(run.checks, named, strict=True))
+    return replace(run, checks=grouped)
+
+
 def stuck_boot_run() -> RunResult:
     """The machine panics before it finds its root disk."""
     console = (
@@ -409,7 +417,15 @@ def hostile_run() -> RunResult:
         guest=replace(run.guest, os=HOSTILE, kernel=HOSTILE, hostname=HOSTILE),
         steps=tuple(replace(step, detail=HOSTILE) for step in run.steps),
         checks=tuple(
-            replace(check, name=HOSTILE, kind=HOSTILE, expected=HOSTILE, actual=HOSTILE, message=HOSTILE)
+            replace(
+                check,
+                name=HOSTILE,
+                kind=HOSTILE,
+                section=HOSTILE,
+                expected=HOSTILE,
+                actual=HOSTILE,
+                message=HOSTILE,
+            )
             for check in run.checks
         ),
         idempotence=replace(

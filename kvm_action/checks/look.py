@@ -1,13 +1,14 @@
-"""The checks that testinfra's modules carry out: one door for all of them."""
+"""The checks that only look, by small questions that can be foreseen: one door for all of them."""
 
 from testinfra.host import Host
 
 from kvm_action.checks.facts import Verdict
 from kvm_action.checks.files import check_file
+from kvm_action.checks.ide import check_ide
 from kvm_action.checks.system import check_package, check_port, check_service, check_user
-from kvm_action.plan.checks import FileCheck, PackageCheck, PortCheck, ServiceCheck, UserCheck
+from kvm_action.plan.checks import FileCheck, IdeCheck, PackageCheck, PortCheck, ServiceCheck, UserCheck
 
-LookCheck = UserCheck | PackageCheck | ServiceCheck | PortCheck | FileCheck
+LookCheck = UserCheck | PackageCheck | ServiceCheck | PortCheck | FileCheck | IdeCheck
 
 
 def look(check: LookCheck, host: Host) -> Verdict:
@@ -23,3 +24,5 @@ def look(check: LookCheck, host: Host) -> Verdict:
             return check_port(check, host)
         case FileCheck():
             return check_file(check, host)
+        case IdeCheck():
+            return check_ide(check, host)

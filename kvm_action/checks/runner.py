@@ -14,6 +14,7 @@ from testinfra.host import Host
 from kvm_action.checks.backend import UNEXPECTED, allow_until, host_over, last_answer
 from kvm_action.checks.batch import Batches
 from kvm_action.checks.commands import check_command, check_http
+from kvm_action.checks.desktop import check_desktop
 from kvm_action.checks.facts import CannotAskError, Verdict
 from kvm_action.checks.look import LookCheck, look
 from kvm_action.checks.own_tests import run_own_tests
@@ -35,12 +36,12 @@ from kvm_action.units import format_duration
 from kvm_action.wait import Deadline
 
 OnResult = Callable[[CheckResult], None]
+Found = tuple[CheckResult, ...]
 
 _AT_ONCE: Final = 16
 """Checks that are under way together: what they ask at one moment goes to the guest in one round trip."""
 _COMMANDS_AT_ONCE: Final = 4
 """Commands of the plan's own, which have a session each; sshd allows ten."""
-_LATER: Final = "not yet available in this version"
 _LOST: Final = "not carried out: the connection to the guest was lost before"
 
 
@@ -67,14 +68,26 @@ def run_checks(
     round_ = _Round(guest, folder, host_over(batches), foresight, Rdp(guest, batches.ask, screenshots, lost), lost)
     results: list[CheckResult] = []
     try:
-        for line, found in zip(chain(lines, repeat(0)), pool.map(round_.examine, checks), strict=False):
-            for result in found:
-                results.append(replace(result, line=line))
+        begun = _begin(pool, round_, checks)
+        for check, line, found in zip(checks, chain(lines, repeat(0)), begun, strict=False):
+            for result in found.result():
+                results.append(replace(result, line=line, section=check.section))
                 on_result(results[-1])
     finally:
         lost.set()
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
     return tuple(results)
+
+
+def _begin(pool: ThreadPoolExecutor, round_: "_Round", checks: Sequence[Check]) -> list[Future[Found]]:
+    """All checks under way; RDP logins first, since a desktop check waits for them to see what they opened."""
+    begun: dict[int, Future[Found]] = {}
+    for at in sorted(range(len(checks)), key=lambda at: not isinstance(checks[at], RdpCheck)):
+        check = checks[at]
+        begun[at] = pool.submit(round_.examine, check)
+        if isinstance(check, RdpCheck) and check.user:
+            round_.logins.append((check.user, begun[at]))
+    return [begun[at] for at in range(len(checks))]
 
 
 @dataclass
@@ -87,9 +100,10 @@ class _Round:
     foresight: Future[None]
     rdp: Rdp
     lost: Event
+    logins: list[tuple[str, Future[Found]]] = field(default_factory=list)
     slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
 
-    def examine(self, check: Check) -> tuple[CheckResult, ...]:
+    def examine(self, check: Check) -> Found:
         """Carry out one check, unless the guest is gone."""
         began = time.monotonic()
         if isinstance(check, TestinfraCheck) and not self.lost.is_set():
@@ -130,8 +144,12 @@ class _Round:
                     return check_http(check, self.guest, check.timeout)
             case RdpCheck():
                 return check_rdp(check, self.rdp)
-            case DesktopCheck() | IdeCheck() | TestinfraCheck():
-                return Verdict(CheckOutcome.SKIPPED, message=_LATER)
+            case DesktopCheck():
+                logins = {user: found.result()[0].outcome for user, found in self.logins}
+                allow_until(self.host, Deadline(check.timeout))
+                return check_desktop(check, self.host, logins)
+            case TestinfraCheck():
+                return Verdict(CheckOutcome.ERROR, message=_LOST)
             case _:
                 self.foresight.result()
                 allow_until(self.host, Deadline(check.timeout))
@@ -139,8 +157,8 @@ class _Round:
 
 
 def _overdue(check: Check, error: CommandTimeoutError) -> Verdict:
-    """A command of the plan's own that hangs has failed; a question of ours that hangs is an error."""
-    own = isinstance(check, CommandCheck | HttpCheck)
+    """A program of the script's or the plan's that hangs has failed; a question of ours that hangs is an error."""
+    own = isinstance(check, CommandCheck | HttpCheck | IdeCheck)
     return Verdict(
         CheckOutcome.FAILED if own else CheckOutcome.ERROR,
         expected=f"within {format_duration(check.timeout)}",

@@ -224,7 +224,10 @@ class TestinfraCheck(BaseCheck):
 
 
 class DesktopCheck(BaseCheck):
-    """A desktop session: its files resolve and it starts."""
+    """A desktop session can start: its files and programs are there, and xrdp or a display manager leads to it.
+
+    Where a session of the user is open (an `rdp` check with credentials leaves one), its processes have to live.
+    """
 
     kind = CheckKind.DESKTOP
     short = "session"
@@ -233,13 +236,15 @@ class DesktopCheck(BaseCheck):
     """The session's name, as in /usr/share/xsessions."""
     user: UserName | None = None
     """Who starts it; the plan's user, unless given."""
+    processes: tuple[Text, ...] = Field((), examples=[["xfce4-session", "xfwm4"]])
+    """What has to run in a session that is open. Known for xfce; for others nothing is asked unless given."""
 
     def _sentence(self) -> str:
-        return f"desktop {self.session} starts"
+        return f"desktop {self.session} can start{f' for {self.user}' if self.user else ''}"
 
 
 class IdeCheck(BaseCheck):
-    """A graphical program starts and shows a window."""
+    """A graphical program is there for its user: found in a login's PATH, it tells its version, a menu has it."""
 
     kind = CheckKind.IDE
     short = "command"
@@ -247,10 +252,14 @@ class IdeCheck(BaseCheck):
     command: Text = Field(examples=["geany"])
     """The command that starts it."""
     user: UserName | None = None
-    """Who starts it; the plan's user, unless given."""
+    """Whose login has to find it; the plan's user, unless given."""
+    version: Text | None = None
+    """Text that has to be in what `COMMAND --version` prints; that it prints something is always asked."""
+    entry: Text | None = Field(None, examples=["code.desktop"])
+    """Its entry in the desktop's menus; found by its command, unless given."""
 
     def _sentence(self) -> str:
-        return f"{self.command} opens a window"
+        return f"IDE {self.command}{f' for {self.user}' if self.user else ''}"
 
 
 Check = (

@@ -1,7 +1,7 @@
-"""The checks as a reader wants them: what does not hold first and in full, the rest by kind."""
+"""The checks as a reader wants them: what does not hold first and in full, the rest by section."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ class CheckRow:
 
     name: str
     kind: str
+    section: str
     outcome: CheckOutcome
     word: str
     seconds: str
@@ -36,10 +37,21 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class CheckGroup:
-    """The checks of one kind that hold or were skipped."""
+    """The checks of one section (without sections: of one kind) that hold or were skipped."""
 
-    kind: str
+    title: str
+    """The section; empty where there is none."""
     rows: tuple[CheckRow, ...]
+
+
+@dataclass(frozen=True)
+class SectionRow:
+    """How a section of the plan did."""
+
+    title: str
+    outcome: CheckOutcome
+    """The worst of its checks'."""
+    summary: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +60,8 @@ class Checks:
 
     total: int
     summary: str
+    sections: tuple[SectionRow, ...]
+    """Those that the plan names, in its order."""
     bad: tuple[CheckRow, ...]
     groups: tuple[CheckGroup, ...]
     left_out: int
@@ -58,16 +72,43 @@ def checks_view(results: Iterable[CheckResult], most: int = MOST_SHOWN) -> Check
     rows = tuple(results)
     bad = sorted((one for one in rows if _is_bad(one)), key=lambda one: one.outcome is CheckOutcome.ERROR)
     good = [one for one in rows if not _is_bad(one)]
-    by_kind: dict[str, list[CheckRow]] = {}
-    for one in good[:most]:
-        by_kind.setdefault(plain_line(one.kind, 40), []).append(_row(one))
     return Checks(
         total=len(rows),
         summary=summary(rows),
+        sections=sections(rows),
         bad=tuple(_row(one) for one in bad[:most]),
-        groups=tuple(CheckGroup(kind, tuple(found)) for kind, found in by_kind.items()),
+        groups=_groups(good[:most]),
         left_out=max(len(bad) - most, 0) + max(len(good) - most, 0),
     )
+
+
+def _groups(good: Sequence[CheckResult]) -> tuple[CheckGroup, ...]:
+    """By section; what has none by kind, after those that have."""
+    groups: dict[tuple[str, str], list[CheckRow]] = {}
+    for one in sorted(good, key=lambda one: not one.section):
+        row = _row(one)
+        groups.setdefault((row.section, "" if row.section else row.kind), []).append(row)
+    return tuple(CheckGroup(section, tuple(rows)) for (section, _), rows in groups.items())
+
+
+def sections(results: Iterable[CheckResult]) -> tuple[SectionRow, ...]:
+    """How each section did, in the plan's order."""
+    found: dict[str, list[CheckResult]] = {}
+    for one in results:
+        if title := _section(one):
+            found.setdefault(title, []).append(one)
+    return tuple(SectionRow(title, _worst(those), summary(those)) for title, those in found.items())[:MOST_SHOWN]
+
+
+def _worst(results: Iterable[CheckResult]) -> CheckOutcome:
+    """One skipped check does not make a section skipped, but none that holds does."""
+    outcomes = {one.outcome for one in results}
+    order = (CheckOutcome.FAILED, CheckOutcome.ERROR, CheckOutcome.PASSED)
+    return next((one for one in order if one in outcomes), CheckOutcome.SKIPPED)
+
+
+def _section(check: CheckResult) -> str:
+    return plain_line(check.section, 80)
 
 
 def summary(results: Iterable[CheckResult]) -> str:
@@ -85,6 +126,7 @@ def _row(check: CheckResult) -> CheckRow:
     return CheckRow(
         name=plain_line(check.name, 200) or "(without a name)",
         kind=plain_line(check.kind, 40),
+        section=_section(check),
         outcome=check.outcome,
         word=_NAMES[check.outcome],
         seconds=format_seconds(check.seconds),

@@ -85,7 +85,7 @@ def _check(check: CheckResult) -> Json:
         "status": _CHECKS[check.outcome],
         "rawStatus": check.outcome,
         "duration": round(check.seconds * 1000),
-        "suite": ["checks", plain_line(check.kind)],
+        "suite": ["checks", plain_line(check.section) or plain_line(check.kind)],
         "type": "e2e",
         "message": plain(check.message),
         "extra": {"expected": plain(check.expected), "actual": plain(check.actual)},

@@ -126,6 +126,7 @@ _FILTERS: Final[dict[str, Callable[..., object]]] = {
 }
 _SECTIONS: Final[tuple[tuple[str, str, int, tuple[Shorter, ...]], ...]] = (
     ("verdict", "the evidence", 1, (_evidence(10, 300), _evidence(3, 150))),
+    ("sections", "the groups of checks", 2, ()),
     ("failed_checks", "failed checks", 2, (_bad_checks(50), _bad_checks(10), _bad_checks(3))),
     ("timeline", "the timeline", 4, ()),
     ("other_checks", "other checks", 6, ()),
@@ -138,7 +139,7 @@ _SECTIONS: Final[tuple[tuple[str, str, int, tuple[Shorter, ...]], ...]] = (
 )
 
 
-_HEADLINE: Final = ("verdict", "failed_checks")
+_HEADLINE: Final = ("verdict", "sections", "failed_checks")
 
 
 def _size(text: str) -> int:

@@ -3,7 +3,9 @@
 import getpass
 import grp
 import http.server
+import os
 import pwd
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,9 +22,11 @@ from kvm_action.guest import GuestOutput
 from kvm_action.plan.checks import (
     Check,
     CommandCheck,
+    DesktopCheck,
     FileCheck,
     FileType,
     HttpCheck,
+    IdeCheck,
     PackageCheck,
     PortCheck,
     TestinfraCheck,
@@ -104,6 +108,36 @@ def test_ports_of_this_machine_are_seen_as_they_are(guest: Session, port: int) -
     assert outcome(guest, PortCheck(port=port, address="127.0.0.1")) is CheckOutcome.PASSED
     assert outcome(guest, PortCheck(port=port, address="::1")) is CheckOutcome.FAILED
     assert outcome(guest, PortCheck(port=1)) is CheckOutcome.FAILED
+
+
+def test_an_ide_of_this_machine_is_seen_as_its_users_login_sees_it(guest: Session) -> None:
+    """Chromium is no IDE, but it has all that one has: a command, a version, an entry in the menus."""
+    me = getpass.getuser()
+    (result,) = examine(guest, IdeCheck(command="chromium", user=me, version="Chromium"))
+    assert result.outcome is CheckOutcome.PASSED, result.message
+    assert re.search(r"/chromium, Chromium [\d.]+.*, .*/applications/chromium.desktop$", result.actual)
+    (result,) = examine(guest, IdeCheck(command="no-such-ide", user=me))
+    assert result.message.startswith(f"{me} does not find no-such-ide: it is not in their PATH (/")
+    (result,) = examine(guest, IdeCheck(command="ls"))
+    assert "no menu of the desktop has it" in result.message
+    (result,) = examine(guest, IdeCheck(command="false"))
+    assert "`false --version` prints nothing" in result.message or "status 1" in result.message
+
+
+def test_a_user_who_may_not_log_in_has_no_ide(guest: Session) -> None:
+    if os.geteuid():
+        pytest.skip("only root may try to log in as somebody else")
+    (result,) = examine(guest, IdeCheck(command="chromium", user="nobody"))
+    assert result.outcome is CheckOutcome.FAILED
+    assert "user nobody cannot log in" in result.message
+    (result,) = examine(guest, IdeCheck(command="chromium", user="no-such-user"))
+    assert result.message == "user no-such-user is not there"
+
+
+def test_a_desktop_that_this_machine_does_not_have_is_told_with_those_it_has(guest: Session) -> None:
+    (result,) = examine(guest, DesktopCheck(session="no-such-desktop"))
+    assert result.outcome is CheckOutcome.FAILED
+    assert "there is no session no-such-desktop.desktop in /usr/share/xsessions; there is " in result.message
 
 
 def test_files_of_this_machine_are_seen_as_they_are(guest: Session, tmp_path: Path) -> None:

@@ -12,11 +12,9 @@ from kvm_action.guest import GuestOutput
 from kvm_action.plan.checks import (
     Check,
     CommandCheck,
-    DesktopCheck,
     FileCheck,
     FileType,
     HttpCheck,
-    IdeCheck,
     PackageCheck,
     PortCheck,
     Protocol,
@@ -344,12 +342,6 @@ def test_an_answer_that_testinfra_does_not_expect_is_an_error_and_no_crash() -> 
     assert result.message == (
         "the guest gave an unexpected answer: `id -nG developer` ended with status 127: id: broken"
     )
-
-
-@pytest.mark.parametrize("check", [DesktopCheck(session="xfce"), IdeCheck(command="geany")])
-def test_checks_of_later_versions_are_skipped_and_say_so(check: Check) -> None:
-    result = examine(check)
-    assert (result.outcome, result.message) == (CheckOutcome.SKIPPED, "not yet available in this version")
 
 
 def test_a_testinfra_file_is_skipped_on_a_machine_without_ssh() -> None:

@@ -12,7 +12,13 @@ from kvm_action.report.markdown import markdown
 from kvm_action.results import RunResult
 
 FORMATS = {"md": markdown, "junit.xml": junit, "ctrf.json": ctrf}
-RUNS = [samples.passed_run, samples.failed_provision_run, samples.failed_check_run, samples.stuck_boot_run]
+RUNS = [
+    samples.passed_run,
+    samples.failed_provision_run,
+    samples.failed_check_run,
+    samples.sectioned_run,
+    samples.stuck_boot_run,
+]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

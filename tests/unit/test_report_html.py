@@ -17,6 +17,7 @@ RUNS = {
     "passed": samples.passed_run(),
     "failed-provision": samples.failed_provision_run(),
     "failed-check": samples.failed_check_run(),
+    "sections": samples.sectioned_run(),
     "stuck-boot": samples.stuck_boot_run(),
     "interrupted": samples.interrupted_run(),
     "plan-error": samples.plan_error_run(),
@@ -60,6 +61,27 @@ def test_what_broke_stands_before_everything_else(run: RunResult) -> None:
 def test_failed_checks_come_before_those_that_hold() -> None:
     text = page(samples.failed_check_run()).text_content()
     assert text.index("Service xrdp should be running") < text.index("Package geany 2.0-2 is installed")
+
+
+def test_the_plans_sections_are_told_first_and_head_their_checks() -> None:
+    shown = page(samples.sectioned_run())
+    told = [" ".join(item.text_content().split()) for item in shown.xpath("//ul[@class='groups']/li")]
+    assert told == [
+        "✓ User configuration 1 passed",
+        "✓ System packages 2 passed",
+        "✗ RDP server 2 failed",
+        "! IDE installations 1 not carried out, 2 passed",
+    ]
+    assert shown.xpath("//tr[@class='group']/th/text()") == [
+        "User configuration",
+        "System packages",
+        "IDE installations",
+    ]
+    assert shown.xpath("//article/h3/span[@class='word section']/text()")[:2] == ["RDP server"] * 2
+
+
+def test_a_plan_without_sections_has_none_in_its_report() -> None:
+    assert not page(samples.failed_check_run()).xpath("//ul[@class='groups'] | //tr[@class='group']")
 
 
 def test_only_files_that_are_there_are_links() -> None:

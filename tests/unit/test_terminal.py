@@ -148,6 +148,17 @@ def test_steps_that_one_failure_skips_take_one_line(tell: object) -> None:
     assert told.count("snapshot") == 1
 
 
+@pytest.mark.parametrize("tell", [told_plainly, told_live])
+def test_checks_stand_below_their_section_which_is_told_once(tell: object) -> None:
+    assert callable(tell)
+    told = without_escapes(tell(*story(samples.sectioned_run())))
+    during, _, last = told.rpartition("Failed in validate")
+    assert during.count("System packages") == 1
+    assert during.index("System packages") < during.index("package xfce4") < during.index("package geany")
+    assert during.index("package geany") < during.index("RDP server") < during.index("service xrdp")
+    assert "RDP server: 2 failed; IDE installations: 1 not carried out, 2 passed" in re.sub(r"\s+", " ", last)
+
+
 def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")

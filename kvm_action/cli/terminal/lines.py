@@ -41,6 +41,7 @@ class PlainLines:
         self._lock = Lock()
         self._output_lines = 0
         self._skipped = Skipped()
+        self._section = ""
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
@@ -64,6 +65,8 @@ class PlainLines:
         match event:
             case OutputLine():
                 return self._output(event)
+            case CheckFinished(result=result):
+                return [self._stamped(line) for line in self._check(result)]
             case StepFinished(result=result):
                 self._output_lines = 0
                 return [self._stamped(_step(result))]
@@ -71,6 +74,12 @@ class PlainLines:
                 return ["", *_last_words(result, out)]
             case _:
                 return [self._stamped(_words(event))]
+
+    def _check(self, check: CheckResult) -> list[str]:
+        """Its line, after its section's where that begins."""
+        begins = check.section if check.section != self._section else ""
+        self._section = check.section
+        return [*([f"  {begins}"] if begins else []), _check(check)]
 
     def _stamped(self, text: str) -> str:
         return f"{self._now():%H:%M:%S} {plain_line(text)}"
@@ -85,7 +94,7 @@ class PlainLines:
         return [f"  | {plain_line(line.text.expandtabs())}".rstrip()]
 
 
-def _words(event: RunStarted | StepStarted | MilestoneReached | Note | CheckFinished) -> str:
+def _words(event: RunStarted | StepStarted | MilestoneReached | Note) -> str:
     match event:
         case RunStarted():
             return f"run {event.id}: plan {event.plan} on {event.backend}, results in {event.out}"
@@ -95,8 +104,6 @@ def _words(event: RunStarted | StepStarted | MilestoneReached | Note | CheckFini
             return f"  boot: {event.name.replace('_', ' ')} after {format_seconds(event.seconds)}"
         case Note():
             return f"{'warning' if event.warning else 'note'}: {event.text}"
-        case CheckFinished():
-            return _check(event.result)
 
 
 def _step(step: StepResult) -> str:

@@ -88,6 +88,7 @@ class LiveTerminal:
         self._printed_at = clock()
         self._moving = _Moving()
         self._skipped = Skipped()
+        self._section = ""
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(self, console=console, transient=True, refresh_per_second=10)
 
@@ -128,6 +129,8 @@ class LiveTerminal:
                 case MilestoneReached(name=name, seconds=seconds):
                     milestone = f"{name.replace('_', ' ')} {format_seconds(seconds)}"
                     self._moving = replace(self._moving, milestone=milestone)
+                case CheckFinished(result=result):
+                    self._check(result)
                 case RunFinished(result=result, out=out):
                     told = summary(result, out)
                     self._console.print(_last_words(told))
@@ -158,6 +161,13 @@ class LiveTerminal:
         if self._clock() - self._printed_at >= PRINT_EVERY:
             self._print_waiting()
 
+    def _check(self, check: CheckResult) -> None:
+        """Its line, after its section's where that begins."""
+        if check.section and check.section != self._section:
+            self._console.print(_row(Text(" "), Text(plain_line(check.section, 80), "bold")))
+        self._section = check.section
+        self._console.print(_check(check))
+
     def _print_skipped(self) -> None:
         self._console.print(_step_line(StepOutcome.SKIPPED, self._skipped.listed, "skipped", self._skipped.reason))
         self._skipped = Skipped()
@@ -173,14 +183,12 @@ class LiveTerminal:
         self._printed_at = self._clock()
 
 
-def _lasting(event: RunStarted | Note | CheckFinished) -> Table | Text:
+def _lasting(event: RunStarted | Note) -> Table | Text:
     match event:
         case RunStarted():
             return Text.assemble((plain_line(event.plan), "bold"), (f" on {event.backend}, run {event.id}", "dim"))
         case Note(text=text, warning=warning):
             return _row(Text("!" if warning else "·", "yellow" if warning else "dim"), Text(plain_line(text)))
-        case CheckFinished(result=result):
-            return _check(result)
 
 
 def _row(mark: Text | Spinner, words: Text | Table) -> Table:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kvm_action.report.checks import sections
 from kvm_action.report.verdict import verdict
 from kvm_action.results import Outcome, RunResult
 from kvm_action.units import format_seconds
@@ -31,6 +32,7 @@ def summary(result: RunResult, out: str) -> Summary:
     facts = (
         ("where", f"{found.place}. {found.place_note}".strip() if found.place else ""),
         ("hint", found.hint),
+        ("checks", "; ".join(f"{one.title}: {one.summary}" for one in sections(result.checks))),
     )
     return Summary(
         outcome=found.outcome,

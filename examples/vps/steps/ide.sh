@@ -1,0 +1,5 @@
+# Geany, an IDE of Debian's own.
+
+holds() { installed geany; }
+
+apply() { get geany; }

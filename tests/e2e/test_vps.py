@@ -1,0 +1,214 @@
+"""A workstation is made once by examples/vps, then broken on purpose: each breakage is caught, and told why."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from tooling import REPOSITORY
+
+from kvm_action.backends.kvm import KvmBackend
+from kvm_action.backends.settings import Settings
+from kvm_action.checks import run_checks
+from kvm_action.guest import Guest, GuestOutput, Tree
+from kvm_action.guest_state import capture, differences
+from kvm_action.images.store import Store
+from kvm_action.plan.checks import Check, DesktopCheck, IdeCheck
+from kvm_action.plan.load import LoadedPlan, load_plan
+from kvm_action.plan.model import Accel, Keep, StartMode
+from kvm_action.plan.rdp_check import RdpCheck
+from kvm_action.results import CheckOutcome, CheckResult
+from kvm_action.runs import new_run_id
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+PLAN = REPOSITORY / "examples/vps/plan.yml"
+IMAGE = os.environ.get("IMAGE", "debian-12")
+STEPS = ["user", "locale", "packages", "desktop", "rdp", "firewall", "ide", "other-ides"]
+DESKTOP = DesktopCheck(session="xfce", user="developer")
+GEANY = IdeCheck(command="geany", user="developer")
+PASSWORD = SecretStr("only-for-this-test")
+RDP = RdpCheck(user="developer", password=PASSWORD, timeout=timedelta(minutes=3))
+XSESSION = "/home/developer/.xsession"
+
+
+class Workstation:
+    """The machine, its plan, and ways to break it."""
+
+    def __init__(self, guest: Guest, loaded: LoadedPlan) -> None:
+        self.guest = guest
+        self.loaded = loaded
+
+    def install(self) -> GuestOutput:
+        provision = self.loaded.plan.provision
+        variables = " ".join(f"{name}={value.get_secret_value()}" for name, value in provision.env.items())
+        line = f"cd {provision.workdir} && {variables} {provision.run}"
+        return self.guest.run(line, timeout=timedelta(minutes=25))
+
+    def root(self, command: str) -> str:
+        ended = self.guest.run(command, timeout=timedelta(minutes=1), sudo=True)
+        assert ended.ok, ended
+        return ended.text
+
+    def examine(self, checks: Sequence[Check]) -> tuple[CheckResult, ...]:
+        return run_checks(self.guest, checks, folder=self.loaded.folder, on_result=lambda _result: None)
+
+    def complaint(self, check: Check) -> str:
+        [result] = self.examine([check])
+        assert result.outcome is CheckOutcome.FAILED, result
+        return result.message
+
+    def log_out(self) -> None:
+        """End the developer's sessions, as a reboot would."""
+        self.root("loginctl terminate-user developer 2>/dev/null; pkill -u developer; true")
+        self.root("rm -f /home/developer/.xsession-errors")
+
+    def log_in(self) -> list[CheckResult]:
+        """By RDP, and a look at the desktop after it."""
+        self.log_out()
+        results = self.examine([RDP, DESKTOP])
+        if results[0].outcome is CheckOutcome.SKIPPED:
+            pytest.skip(results[0].message)
+        return list(results)
+
+    @contextmanager
+    def without(self, path: str) -> Iterator[None]:
+        """With ``path`` away."""
+        self.root(f"mv {path} {path}.away")
+        try:
+            yield
+        finally:
+            self.root(f"mv {path}.away {path}")
+
+    @contextmanager
+    def session_script(self, text: str) -> Iterator[None]:
+        """With another ~/.xsession."""
+        self.root(f"cp -p {XSESSION} /root/xsession; printf '%s\\n' '{text}' >{XSESSION}")
+        try:
+            yield
+        finally:
+            self.root(f"cp -p /root/xsession {XSESSION}")
+
+
+@pytest.fixture(scope="module")
+def workstation(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[Workstation]:
+    folder = tmp_path_factory.mktemp("vps")
+    loaded = load_plan(PLAN)
+    settings = Settings(
+        run=new_run_id(datetime.now(UTC)),
+        image=IMAGE,
+        accel=Accel.AUTO,
+        keep=Keep.NEVER,
+        store=Store(images),
+        runs=folder / "runs",
+        templates=folder / "templates",
+        start=StartMode.BOOT,
+        out=folder,
+    )
+    with KvmBackend(loaded.plan, settings, lambda _event: None).machine() as machine:
+        for step in (machine.check_host, machine.create_disk, machine.create_seed, machine.launch):
+            step()
+        machine.wait_for_network()
+        made = Workstation(machine.connect(), loaded)
+        for copy in loaded.plan.files:
+            tree = Tree(loaded.resolve(copy.source), copy.to, copy.exclude)
+            made.guest.put(tree, timedelta(minutes=1))
+        ended = made.install()
+        assert ended.ok, ended.stdout[-3000:].decode() + ended.stderr[-3000:].decode()
+        yield made
+
+
+def test_everything_that_the_plan_asks_for_holds(workstation: Workstation) -> None:
+    results = workstation.examine(workstation.loaded.plan.checks)
+    assert not [one for one in results if one.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
+    assert list(dict.fromkeys(one.section for one in results)) == [
+        "User configuration",
+        "System packages",
+        "Desktop environment",
+        "RDP server",
+        "IDE installations",
+    ]
+
+
+def test_a_second_run_takes_its_checkpoints_and_changes_nothing(workstation: Workstation) -> None:
+    before = capture(workstation.guest)
+    told = workstation.install().text
+    assert not differences(before, capture(workstation.guest))
+    assert [step for step in STEPS if f"==> {step}: done before" in told] >= STEPS[:-1]
+
+
+def test_a_second_run_mends_what_was_broken_meanwhile(workstation: Workstation) -> None:
+    workstation.root(f"rm {XSESSION}; systemctl stop xrdp")
+    told = workstation.install().text
+    assert f"==> wrote {XSESSION}" in told
+    assert "==> user: done before" in told
+    [result] = workstation.examine([DESKTOP])
+    assert result.outcome is CheckOutcome.PASSED, result.message
+
+
+def test_a_session_script_with_a_typing_error_is_named_with_what_it_starts(workstation: Workstation) -> None:
+    with workstation.session_script("exec xfce4-sesion"):
+        assert workstation.complaint(DESKTOP) == (
+            f"{XSESSION} starts `exec xfce4-sesion`, not startxfce4 or xfce4-session"
+        )
+
+
+def test_a_login_by_rdp_leaves_a_desktop_that_lives(workstation: Workstation) -> None:
+    rdp, desktop = workstation.log_in()
+    assert rdp.outcome is CheckOutcome.PASSED, rdp.message
+    assert desktop.outcome is CheckOutcome.PASSED, desktop.message
+    assert desktop.actual.endswith("xfce4-session, xfwm4, xfce4-panel, xfdesktop run")
+
+
+def test_a_session_that_shows_a_black_screen_is_caught_by_its_picture_and_its_processes(
+    workstation: Workstation,
+) -> None:
+    with workstation.session_script("exec sleep infinity"):
+        rdp, desktop = workstation.log_in()
+    assert rdp.outcome is CheckOutcome.FAILED
+    assert "blank" in rdp.message
+    assert f"{XSESSION} starts `exec sleep infinity`, not startxfce4" in desktop.message
+    assert "is open without xfce4-session, xfwm4, xfce4-panel, xfdesktop" in desktop.message
+
+
+def test_a_session_that_ends_at_once_is_told_with_its_last_words(workstation: Workstation) -> None:
+    with workstation.session_script("echo no desktop today >&2; exit 1"):
+        rdp, desktop = workstation.log_in()
+    assert rdp.outcome is CheckOutcome.FAILED
+    assert "nothing is left of the session after the RDP login of developer" in desktop.message
+    assert "no desktop today" in desktop.message
+
+
+def test_a_desktop_whose_program_is_gone(workstation: Workstation) -> None:
+    with workstation.without("/usr/bin/startxfce4"):
+        assert "xfce.desktop starts startxfce4, which developer does not find" in workstation.complaint(DESKTOP)
+
+
+def test_a_desktop_that_nothing_starts(workstation: Workstation) -> None:
+    workstation.root("systemctl stop xrdp xrdp-sesman")
+    try:
+        assert "neither xrdp nor a display manager runs" in workstation.complaint(DESKTOP)
+    finally:
+        workstation.root("systemctl start xrdp-sesman xrdp")
+
+
+def test_an_ide_without_an_entry_in_the_menus(workstation: Workstation) -> None:
+    with workstation.without("/usr/share/applications/geany.desktop"):
+        assert "no menu of the desktop has it" in workstation.complaint(GEANY)
+
+
+def test_an_ide_that_only_root_finds(workstation: Workstation) -> None:
+    workstation.root("mv /usr/bin/geany /usr/sbin/geany")
+    try:
+        assert "developer does not find geany: it is not in their PATH" in workstation.complaint(GEANY)
+    finally:
+        workstation.root("mv /usr/sbin/geany /usr/bin/geany")
+
+
+def test_an_ide_that_lacks_a_library_does_not_work(workstation: Workstation) -> None:
+    library = workstation.root("ldd /usr/bin/geany | awk '/libgeany/ {print $3}'")
+    with workstation.without(library):
+        assert "`geany --version` ends with status 127" in workstation.complaint(GEANY)
