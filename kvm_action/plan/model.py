@@ -5,10 +5,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, field_serializer
 
 from kvm_action.plan.checks import PlannedCheck
 from kvm_action.plan.part import Part
+from kvm_action.plan.rerun import Rerun, SecondRun
 from kvm_action.plan.scalars import (
     GIB,
     Cpus,
@@ -133,8 +134,12 @@ class Provision(Part):
     """Environment variables. Their values are secrets: no log or report shows them."""
     timeout: RunTime = timedelta(minutes=30)
     """How long it may take."""
-    idempotent: Switch = False
-    """Run it a second time and report what that changes."""
+    idempotent: Rerun = Field(None, json_schema_extra={"default": False})
+    """Run it a second time, which must change nothing, and report what it changes."""
+
+    @field_serializer("idempotent")
+    def _as_written(self, rerun: SecondRun | None) -> object:
+        return rerun is not None if rerun in (None, SecondRun()) else rerun
 
 
 class Benchmark(Part):
