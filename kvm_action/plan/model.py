@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_serializer
+from pydantic import AfterValidator, Field, SecretStr, field_serializer, model_validator
 
 from kvm_action.plan.checks import PlannedCheck
 from kvm_action.plan.part import Part
@@ -33,6 +33,24 @@ class Firmware(StrEnum):
 
     BIOS = "bios"
     UEFI = "uefi"
+
+
+class DiskCache(StrEnum):
+    """What the host does with what the guest writes, in libvirt's words."""
+
+    UNSAFE = "unsafe"
+    WRITEBACK = "writeback"
+    WRITETHROUGH = "writethrough"
+    NONE = "none"
+    DIRECTSYNC = "directsync"
+
+
+class DiskIo(StrEnum):
+    """How QEMU reads and writes, in libvirt's words."""
+
+    THREADS = "threads"
+    NATIVE = "native"
+    IO_URING = "io_uring"
 
 
 class Keep(StrEnum):
@@ -91,6 +109,22 @@ class Machine(Part):
     """user (rootless, outgoing only), or the name of a libvirt network."""
     cpu: Name = Field("host-passthrough", examples=["host-passthrough", "host-model", "EPYC"])
     """The CPU model that the guest sees."""
+    hugepages: Switch = False
+    """Take the memory from the host's reserved huge pages. Such a machine does not share a template's memory."""
+    disk_cache: DiskCache = DiskCache.UNSAFE
+    """unsafe never waits for the host's disk: right for a machine that is thrown away, and the fastest."""
+    disk_io: DiskIo = DiskIo.THREADS
+    """native takes disk_cache none or directsync."""
+
+    @model_validator(mode="after")
+    def _native_bypasses_the_cache(self) -> Self:
+        direct = (DiskCache.NONE, DiskCache.DIRECTSYNC)
+        if self.disk_io is DiskIo.NATIVE and self.disk_cache not in direct:
+            raise rule(
+                "disk_io native goes past the host's page cache, so it needs disk_cache none or directsync;"
+                f" disk_cache is {self.disk_cache}"
+            )
+        return self
 
 
 def _not_root(name: str) -> str:
