@@ -8,7 +8,10 @@ from lxml import etree
 
 SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 
-pytestmark = [pytest.mark.integration, pytest.mark.skipif(not SCHEMA.exists(), reason="no schemas of libvirt here")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not SCHEMA.exists(), reason="no schemas of libvirt here"),
+]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("domain_*.xml")))

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from golden_files import assert_golden
 
+from kvm_action.hypervisor.definitions import QEMU
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, BackingFile, DomainSpec, domain_xml, random_mac
 
 SPEC = DomainSpec(
@@ -29,6 +30,10 @@ SPEC = DomainSpec(
 
 def tree(spec: DomainSpec) -> ElementTree.Element:
     return ElementTree.fromstring(domain_xml(spec))
+
+
+def arguments(spec: DomainSpec) -> list[str]:
+    return [element.get("value", "") for element in tree(spec).iterfind(f"{{{QEMU}}}commandline/*")]
 
 
 def test_hostile_text_in_names_and_leases_stays_text() -> None:
@@ -93,10 +98,17 @@ def test_the_variables_of_uefi_go_with_the_run() -> None:
 
 
 def test_huge_pages_are_anonymous_so_that_no_mount_has_to_be_ours() -> None:
-    backing = tree(replace(SPEC, hugepages=True)).find("memoryBacking")
-    assert [element.tag for element in backing] == ["hugepages", "source"]
-    assert backing.find("source").get("type") == "memfd"
-    assert tree(SPEC).find("memoryBacking") is None
+    assert arguments(replace(SPEC, hugepages=True)) == [
+        "-object", f"memory-backend-memfd,id=kvm-e2e-ram,size={SPEC.memory},hugetlb=on",
+        "-machine", "memory-backend=kvm-e2e-ram",
+    ]  # fmt: skip
+    assert arguments(SPEC) == []
+
+
+def test_a_machine_that_is_restored_into_huge_pages_waits_for_its_state_there() -> None:
+    given = arguments(replace(SPEC, hugepages=True, incoming=True))
+    assert given[-4:] == ["-machine", "memory-backend=kvm-e2e-ram", "-incoming", "defer"]
+    assert sum(argument.startswith("memory-backend-") for argument in given) == 1
 
 
 def test_the_plans_cache_and_io_are_the_overlays_and_not_the_seeds() -> None:
