@@ -22,12 +22,13 @@ from kvm_action.report.markdown import markdown
 from kvm_action.workflow.commands import annotation_command, command
 from kvm_action.workflow.stream import JobLog
 
-PIECES = st.sampled_from(
-    ["<script>", "</pre>", "<img src=x onerror=y>", "]]>", "&amp;", "&#x3c;", "-->", "<!--", "'", '"', "`", "``````",
-     "~~~", "|", "\\", "\n", "\r", "\r\n", "\u2028", "[a](http://x)", "![a](b)", "http://x.example", "www.x.example",
-     "@octocat", "#1", "::error::", "##[error]", "%0A::error::", "</title>", "{{ 7*7 }}", "{% raw %}", "\x00", "\x1b[2J", "\ud800",
-     "\u202e", "$(x)", "\N{ZERO WIDTH SPACE}", "* ", "# ", "- [ ] ", "<details>", ":tada:", "$x$", "\t"],
-)  # fmt: skip
+PIECES = st.sampled_from([
+    "<script>", "</pre>", "<img src=x onerror=y>", "]]>", "&amp;", "&#x3c;", "-->", "<!--", "'", '"', "`",
+    "``````", "~~~", "|", "\\", "\n", "\r", "\r\n", "\u2028", "[a](http://x)", "![a](b)",
+    "http://x.example", "www.x.example", "@octocat", "#1", "::error::", "##[error]", "%0A::error::",
+    "</title>", "{{ 7*7 }}", "{% raw %}", "\x00", "\x1b[2J", "\ud800", "\u202e", "$(x)",
+    "\N{ZERO WIDTH SPACE}", "* ", "# ", "- [ ] ", "<details>", ":tada:", "$x$", "\t",
+])  # fmt: skip
 TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=6).map("".join)
 some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
