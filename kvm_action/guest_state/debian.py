@@ -32,6 +32,12 @@ def accounts(contents: Contents, path: str) -> dict[str, str]:
     return {name: rest for name, _, rest in lines}
 
 
+def name_of(number: str, listed: bytes) -> str:
+    """The user or group of a number, in what /etc/passwd or /etc/group holds; the number itself if it has none."""
+    lines = (line.split(":") for line in _text(listed).splitlines())
+    return next((fields[0] for fields in lines if fields[2:3] == [number]), number)
+
+
 def repositories(contents: Contents) -> dict[str, str]:
     """Enabled repositories: type, address and suite, to components. A login in an address is not shown."""
     found: dict[str, str] = {}

@@ -22,6 +22,7 @@ _IN_FILES: Final[tuple[tuple[str, str, Callable[[Contents], dict[str, str]]], ..
     ("group", "/etc/group", partial(debian.accounts, path="/etc/group")),
     ("repository", "/etc/apt/sources.list", debian.repositories),
 )
+_NAMES: Final = ("/etc/passwd", "/etc/group")
 _KINDS: Final = {"f": "file", "l": "link", "d": "folder"}
 
 
@@ -102,8 +103,8 @@ class _Place:
             return None
         if old and new and _facts(old) == _facts(new):
             return self._rewritten(old, new)
-        remarks = [str(entry) if entry else ABSENT for entry in (old, new)]
-        return self._told(new or old, remarks[0], remarks[1])
+        remarks = (_described(old, self.before), _described(new, self.after))
+        return self._told(new or old, *remarks)
 
     def _rewritten(self, old: Entry, new: Entry) -> Change | None:
         """The same on the outside: is what it holds the same, too?"""
@@ -113,12 +114,27 @@ class _Place:
         if hashes[0] and hashes[0] == hashes[1]:
             return None
         unknown = "written again; what it held was too much to keep"
-        return self._told(new, str(old), f"{new}, with other content" if all(hashes) else unknown)
+        old_words, new_words = _described(old, self.before), _described(new, self.after)
+        return self._told(new, old_words, f"{new_words}, with other content" if all(hashes) else unknown)
 
     def _told(self, entry: Entry | None, before: str, after: str) -> Change:
         kind = _KINDS.get(entry.kind, "special file") if entry else "file"
         area = "unit file" if is_packaged_unit(self.path) and kind == "file" else kind
         return Change(area=area, item=self.path, before=before, after=after)
+
+
+def _described(entry: Entry | None, state: GuestState) -> str:
+    """What stands there, for a reader."""
+    if entry is None:
+        return ABSENT
+    if entry.kind == "l":
+        return f"a link to {entry.target}"
+    numbers = entry.owner.split(":")
+    names = [
+        debian.name_of(number, state.contents.get(path, b"")) for number, path in zip(numbers, _NAMES, strict=True)
+    ]
+    words = f"{entry.mode:04o} {':'.join(names)}"
+    return f"{words}, {entry.size:,} bytes" if entry.kind == "f" else words
 
 
 @dataclass

@@ -12,7 +12,10 @@ UNIT_FOLDERS: Final = ("/usr/lib/systemd/system", "/usr/local/lib/systemd/system
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands at a path. ``kind`` is find's letter (``f d l`` …); ``stamp`` changes whenever it is touched."""
+    """What stands at a path. ``kind`` is find's letter (``f d l`` …); ``stamp`` changes whenever it is touched.
+
+    ``owner``: the numbers of user and group.
+    """
 
     kind: str
     mode: int
@@ -20,13 +23,6 @@ class Entry:
     size: int
     stamp: str
     target: str = ""
-
-    def __str__(self) -> str:
-        """For a reader."""
-        if self.kind == "l":
-            return f"a link to {self.target}"
-        words = f"{self.mode:04o} {self.owner}"
-        return f"{words}, {self.size:,} bytes" if self.kind == "f" else words
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ _LARGEST: Final = 16 << 20
 _LISTENS: Final = {"tcp": "0A", "udp": "07"}
 _EPHEMERAL: Final = 32768
 """From here on the kernel gives UDP ports to whoever asks a question, such as a resolver."""
-_ENTRY: Final = re.compile(r"(?P<kind>\w) (?P<mode>[0-7]{1,5}) (?P<owner>\S+) (?P<size>\d{1,18}) (?P<stamp>\S+) ")
+_ENTRY: Final = re.compile(
+    r"(?P<kind>\w) (?P<mode>[0-7]{1,5}) (?P<owner>\d+:\d+) (?P<size>\d{1,18}) (?P<stamp>\S+) "
+)
 _OWN_AFFAIRS: Final = re.compile(r"(user|session|getty|systemd-|apt-|dpkg-|run-)")
 
 

@@ -10,7 +10,8 @@ from typing import Final
 from kvm_action.guest_state.model import DPKG_STATUS, SMALL, UNIT_FOLDERS
 
 _UNITS: Final = "systemctl list-units --type=service,socket,timer --no-legend --no-pager --plain"
-_FORMAT: Final = r"%y %m %u:%g %s %i/%C@ %p\0%l\0"
+# Numbers of owners: for each name find would read /etc/passwd and /etc/group again.
+_FORMAT: Final = r"%y %m %U:%G %s %i/%C@ %p\0%l\0"
 _IS_KEPT: Final = (
     rf"\( -path {DPKG_STATUS} -o -size -{SMALL // 1024 + 1}k \( -perm -o=r -o -path '/etc/sudoers*' \) \)"
 )

@@ -16,7 +16,7 @@ from kvm_action.guest_state.text_diff import LINES, Remark, text_diff
 from kvm_action.lifecycle.idempotence import tell, telling_lines
 from kvm_action.results import Change
 
-FILE = Entry("f", 0o644, "root:root", 8, "7/1.0")
+FILE = Entry("f", 0o644, "0:0", 8, "7/1.0")
 NOTHING = GuestState({}, {}, {})
 
 
@@ -56,16 +56,23 @@ def test_a_change_of_mode_owner_or_link_counts_without_any_difference_in_content
     opened = replace(state(a=b"x"), entries={"/etc/a": replace(FILE, mode=0o666)})
     change = only(state(a=b"x"), opened)
     assert (change.before, change.after, change.diff) == (
-        "0644 root:root, 8 bytes", "0666 root:root, 8 bytes", "",
+        "0644 0:0, 8 bytes", "0666 0:0, 8 bytes", "",
     )  # fmt: skip
-    old, new = (
-        GuestState({"/etc/l": Entry("l", 0o777, "root:root", 1, target, target)}, {}, {}) for target in "ab"
-    )
+    old, new = (GuestState({"/etc/l": Entry("l", 0o777, "0:0", 1, target, target)}, {}, {}) for target in "ab")
     assert (only(old, new).area, only(old, new).after) == ("link", "a link to b")
 
 
+def test_owners_are_told_by_their_names() -> None:
+    users, groups = b"root:x:0:0::/:/bin/sh\nweb:x:33:33::/:/bin/sh\n", b"root:x:0:\nwww:x:34:\n"
+    before = state(passwd=users, group=groups, a=b"x")
+    after = replace(before, entries={**before.entries, "/etc/a": replace(FILE, owner="33:34")})
+    assert (only(before, after).before, only(before, after).after) == (
+        "0644 root:root, 8 bytes", "0644 web:www, 8 bytes",
+    )  # fmt: skip
+
+
 def test_a_folder_is_no_change_because_something_in_it_changed() -> None:
-    old, new = (GuestState({"/etc": Entry("d", 0o755, "root:root", size, f"{size}")}, {}, {}) for size in (1, 2))
+    old, new = (GuestState({"/etc": Entry("d", 0o755, "0:0", size, f"{size}")}, {}, {}) for size in (1, 2))
     assert differences(old, new) == ()
 
 
@@ -76,7 +83,7 @@ def test_what_only_some_may_read_is_noticed_and_not_shown() -> None:
     )
     change = only(before, after)
     assert change.diff == Remark.PRIVATE
-    assert change.after == "0640 root:root, 8 bytes, with other content"
+    assert change.after == "0640 0:0, 8 bytes, with other content"
 
 
 def test_a_file_that_everybody_may_read_now_does_not_show_what_it_hid_before() -> None:
