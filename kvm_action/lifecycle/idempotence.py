@@ -15,6 +15,8 @@ from kvm_action.units import format_seconds
 _TOLD: Final = 3
 """Changes whose difference stands with the failure; the report has all of them."""
 _DIFF_LINES: Final = 5
+_BEHIND: Final = {f"/etc/{name}" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")}
+"""Files that only tell once more what is told of users and groups."""
 
 
 class IdempotenceError(E2EError):
@@ -55,8 +57,12 @@ def tell(change: Change) -> str:
 
 
 def telling_lines(changes: Sequence[Change]) -> tuple[str, ...]:
-    """The first changes with the beginnings of their differences, as the evidence of a failure."""
-    return tuple(line for change in changes[:_TOLD] for line in _lines(change))
+    """The first changes with the beginnings of their differences, as the evidence of a failure.
+
+    A user or a group that is told already is not told again by its files.
+    """
+    telling = sorted(changes, key=lambda change: change.item in _BEHIND)
+    return tuple(line for change in telling[:_TOLD] for line in _lines(change))
 
 
 def _lines(change: Change) -> Iterator[str]:
