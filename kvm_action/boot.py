@@ -76,7 +76,7 @@ _SIGNS_OF_TROUBLE: Final = (
         ),
     ),
     (
-        r"grub rescue>|error: .*(unknown filesystem|no such device|file .* not found)",
+        r"grub rescue>|error: .{0,200}?(unknown filesystem|no such device|file .{1,200} not found)",
         Diagnosis("the boot loader cannot find its files or the kernel", _DISK_HINT, True),
     ),
     (

@@ -1,4 +1,4 @@
-"""What a command prints, as it comes: kept whole in a file, cut into lines, secrets masked, memory bounded."""
+"""What a command prints, as it comes: kept in a file, cut into lines, secrets masked; memory and disk bounded."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -11,6 +11,10 @@ LINE_LIMIT: Final = 1 << 14
 """A line longer than this is cut into several."""
 
 TAIL_LINES: Final = 200
+FILE_LIMIT: Final = 256 << 20
+"""Bytes of the beginning that a file keeps; of what comes after them, the last lines."""
+_LAST: Final = 1 << 20
+_STRIDE: Final = 1000
 MASK: Final = b"***"
 
 OnLine = Callable[[Stream, str], None]
@@ -39,13 +43,26 @@ class Mask:
 class OutputLog:
     """Takes pieces of output of a command; a context manager, which at its end takes the unfinished lines."""
 
-    def __init__(self, file: IO[bytes], on_line: OnLine, mask: Mask, event_lines: int = 20_000) -> None:
-        """Everything goes to ``file``; ``on_line`` hears of the first ``event_lines`` lines."""
+    def __init__(
+        self,
+        file: IO[bytes],
+        on_line: OnLine,
+        mask: Mask,
+        event_lines: int = 20_000,
+        file_limit: int = FILE_LIMIT,
+    ) -> None:
+        """Up to ``file_limit`` bytes go to ``file``; ``on_line`` hears of the first ``event_lines`` lines.
+
+        After these it hears of fewer and fewer, as a sign of life.
+        """
         self._file = file
         self._on_line = on_line
         self._mask = mask
         self._open: dict[Stream, bytes] = {}
-        self._events_left = event_lines
+        self._next_event = 0
+        self._event_lines = event_lines
+        self._room = file_limit
+        self._beyond = _Beyond()
         self.lines = 0
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
 
@@ -61,6 +78,7 @@ class OutputLog:
             if rest:
                 self._take(stream, rest, end=b"")
         self._open.clear()
+        self._file.write(self._beyond.text())
         self._file.flush()
 
     def __call__(self, stream: Stream, data: bytes) -> None:
@@ -75,9 +93,42 @@ class OutputLog:
 
     def _take(self, stream: Stream, line: bytes, end: bytes) -> None:
         shown = self._mask.hide(line)
-        self._file.write(shown + end)
+        self._keep(shown + end)
         self.lines += 1
-        if self._events_left > 0 or self.lines % 1000 == 0:
-            self._events_left -= 1
+        if self.lines <= self._event_lines or self.lines >= self._next_event:
+            self._next_event = self.lines + max(_STRIDE, self.lines // 10)
             self._on_line(stream, shown[:LINE_LIMIT].decode(errors="replace").rstrip("\r"))
         self.tail.append(shown[-LINE_LIMIT:].decode(errors="replace").rstrip("\r"))
+
+    def _keep(self, line: bytes) -> None:
+        if len(line) <= self._room:
+            self._room -= len(line)
+            self._file.write(line)
+        else:
+            self._room = 0
+            self._beyond.add(line)
+
+
+class _Beyond:
+    """What did not go into the file: how much, and the end of it."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._end: deque[bytes] = deque()
+        self._held = 0
+        self._left_out = 0
+
+    def add(self, line: bytes) -> None:
+        """Take a line, and give up the oldest ones beyond the limit."""
+        self._end.append(line)
+        self._held += len(line)
+        while self._held > _LAST:
+            gone = len(self._end.popleft())
+            self._held -= gone
+            self._left_out += gone
+
+    def text(self) -> bytes:
+        """A remark and the end; nothing when everything went into the file."""
+        if not self._left_out:
+            return b"".join(self._end)
+        return b"\n[kvm-e2e: %d bytes were left out here]\n" % self._left_out + b"".join(self._end)

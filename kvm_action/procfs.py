@@ -29,6 +29,18 @@ class Cpu:
 
 
 @dataclass(frozen=True)
+class HugePages:
+    """Those of the usual size that the host has set apart; ``size`` in bytes, 0 where the kernel has none.
+
+    ``free``: nobody uses them, and nobody was promised them.
+    """
+
+    size: int
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
 class Host:
     """The files of a host below ``root``, so that another host's can be looked at too."""
 
@@ -52,6 +64,12 @@ class Host:
     def memory(self) -> dict[str, int]:
         """/proc/meminfo in bytes (libvirt's node information can be far off)."""
         return parse_meminfo(self.text("/proc/meminfo"))
+
+    def huge_pages(self) -> HugePages:
+        """Huge pages that are set apart."""
+        counted = self.memory()
+        total, free, promised = (counted.get(f"HugePages_{name}", 0) for name in ("Total", "Free", "Rsvd"))
+        return HugePages(counted.get("Hugepagesize", 0), total, free - promised)
 
     def modules(self) -> frozenset[str]:
         """Kernel modules that are loaded or built in with parameters."""

@@ -18,6 +18,8 @@ from kvm_action.results import SCHEMA, RunResult
 from kvm_action.whole_file import write_whole
 
 _SCHEMA: Final = re.compile(r"kvm-e2e/result/v(\d+)")
+_LARGEST: Final = 1e15
+_AGAIN: Final = "Run the plan again, or leave this result out."
 _HINT: Final = "Give the result.json of a run's output folder."
 
 
@@ -60,11 +62,19 @@ def from_document(document: dict[str, Any], source: str) -> RunResult:
     if isinstance(failure, dict) and "class" in failure:
         document = {**document, "failure": {**failure, "failure_class": failure["class"]}}
     try:
-        return _adapter().validate_python(document)
+        result = _adapter().validate_python(document)
     except ValidationError as error:
-        raise PlanError(
-            f"{source} is damaged: {_first(error)}", "Run the plan again, or leave this result out."
-        ) from error
+        raise PlanError(f"{source} is damaged: {_first(error)}", _AGAIN) from error
+    _require_dates(result, source)
+    return result
+
+
+def _require_dates(result: RunResult, source: str) -> None:
+    """Dates with a time zone, far from where the calendar of Python ends."""
+    dates = (result.started_at, *(s.started_at for s in result.steps), *(s.created for s in result.snapshots))
+    for date in dates:
+        if date.tzinfo is None or not 1970 <= date.year <= 9000:
+            raise PlanError(f"{source} is damaged: {date.isoformat()} is no date of a run in UTC", _AGAIN)
 
 
 @cache
@@ -74,7 +84,7 @@ def _adapter() -> TypeAdapter[RunResult]:
 
 def _document(text: str, source: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise PlanError(f"{source} is not a result: it is not JSON ({error})", _HINT) from error
     if not isinstance(document, dict):
@@ -92,6 +102,14 @@ def _known_schema(schema: object, source: str) -> None:
             f"{source} was written by another version of kvm-e2e: schema {schema}; this one reads {SCHEMA}",
             "Update kvm-e2e to the version that wrote it.",
         )
+
+
+def _finite(text: str) -> float:
+    """Python's reader takes NaN, Infinity and 1e999; nothing that we measure comes near. Raises ValueError."""
+    number = float(text)
+    if not abs(number) <= _LARGEST:
+        raise ValueError(f"{text[:20]} is no number")
+    return number
 
 
 def _first(error: ValidationError) -> str:

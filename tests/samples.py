@@ -404,37 +404,29 @@ def plan_error_run() -> RunResult:
     )
 
 
-def hostile_run() -> RunResult:
-    """`failed_check_run` with `HOSTILE` in each place that a guest, a script or a plan can write to."""
+def hostile_run(text: str = HOSTILE) -> RunResult:
+    """`failed_check_run` with ``text`` in each place that a guest, a script or a plan can write to."""
     run = failed_check_run()
     assert run.failure is not None
     assert run.guest is not None
     assert run.idempotence is not None
     return replace(
         run,
-        plan=replace(run.plan, name=HOSTILE, path=f"{HOSTILE}/plan.yml"),
-        failure=replace(run.failure, message=HOSTILE, hint=HOSTILE, evidence=(HOSTILE, "x" * 100_000)),
-        guest=replace(run.guest, os=HOSTILE, kernel=HOSTILE, hostname=HOSTILE),
-        steps=tuple(replace(step, detail=HOSTILE) for step in run.steps),
+        plan=replace(run.plan, name=text, path=f"{text}/plan.yml"),
+        failure=replace(run.failure, message=text, hint=text, evidence=(text, "x" * 100_000)),
+        guest=replace(run.guest, os=text, kernel=text, hostname=text),
+        steps=tuple(replace(step, detail=text) for step in run.steps),
         checks=tuple(
-            replace(
-                check,
-                name=HOSTILE,
-                kind=HOSTILE,
-                section=HOSTILE,
-                expected=HOSTILE,
-                actual=HOSTILE,
-                message=HOSTILE,
-            )
+            replace(check, name=text, kind=text, section=text, expected=text, actual=text, message=text)
             for check in run.checks
         ),
         idempotence=replace(
             run.idempotence,
-            changes=(Change(area=HOSTILE, item=HOSTILE, before=HOSTILE, after=HOSTILE, diff=f"+{HOSTILE}\n" * 3),),
+            changes=(Change(area=text, item=text, before=text, after=text, diff=f"+{text}\n" * 3),),
         ),
-        snapshots=tuple(replace(shot, name=HOSTILE, detail=HOSTILE) for shot in run.snapshots),
-        artifacts=(Artifact(path=f"artifacts/{HOSTILE}", bytes=1, sha256="ee" * 32),),
-        script_tail=(HOSTILE, "````", "y" * 100_000, "\x1b]0;title\x07\x1b[2Jgone"),
+        snapshots=tuple(replace(shot, name=text, detail=text) for shot in run.snapshots),
+        artifacts=(Artifact(path=f"artifacts/{text}", bytes=1, sha256="ee" * 32),),
+        script_tail=(text, "````", "y" * 100_000, "\x1b]0;title\x07\x1b[2Jgone"),
     )
 
 

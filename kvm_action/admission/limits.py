@@ -53,7 +53,10 @@ def measured(runs: Path, environ: Mapping[str, str] = os.environ) -> Host:
     memory = procfs.Host().memory()
     there = next(folder for folder in (runs, *runs.parents) if folder.is_dir())
     return Host(
-        memory=int(memory["MemTotal"] * _factor(environ, "KVM_E2E_MEMORY_FACTOR", MEMORY_FACTOR)),
+        memory=int(
+            (memory["MemTotal"] - memory.get("Hugetlb", 0))
+            * _factor(environ, "KVM_E2E_MEMORY_FACTOR", MEMORY_FACTOR)
+        ),
         memory_free=memory["MemAvailable"],
         cpus=int((os.cpu_count() or 1) * _factor(environ, "KVM_E2E_CPU_FACTOR", CPU_FACTOR)),
         disk_free=shutil.disk_usage(there).free,

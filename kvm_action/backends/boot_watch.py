@@ -16,7 +16,8 @@ from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED
 from kvm_action.wait import Clock, Deadline
 
 FILE_LIMIT: Final = 16 << 20
-"""Bytes of console that are kept; a guest may print for ever."""
+"""Bytes of console that are kept; a guest may print for ever. No boot prints a tenth of it."""
+_CUT: Final = f"\n[kvm-e2e: it went on; only the first {FILE_LIMIT >> 20} MiB are kept]\n".encode()
 
 EVIDENCE_LINES: Final = 20
 
@@ -46,7 +47,7 @@ class BootWatch:
         self.woken = Event()
         """Set whenever the console says something."""
         self._file = file
-        self._written = 0
+        self._printed = 0
         self._sink = sink
         self._clock = clock
         self._patience = patience
@@ -61,6 +62,7 @@ class BootWatch:
     def start_again(self) -> None:
         """Another start of the same run: what was seen of the first one does not count."""
         self.log = BootLog()
+        self._printed = 0
         self.begin()
 
     @property
@@ -70,8 +72,11 @@ class BootWatch:
 
     def on_console(self, data: bytes) -> None:
         """Take in console output."""
-        if self._written < FILE_LIMIT and not self._file.closed:
-            self._keep(data[: FILE_LIMIT - self._written])
+        if self._printed <= FILE_LIMIT and not self._file.closed:
+            self._keep(data[: FILE_LIMIT - self._printed])
+            if self._printed + len(data) > FILE_LIMIT:
+                self._keep(_CUT)
+        self._printed += len(data)
         for name in self.log.feed(data, self.elapsed):
             self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
         self.woken.set()
@@ -81,7 +86,6 @@ class BootWatch:
         with suppress(OSError):
             self._file.write(data)
             self._file.flush()
-        self._written += len(data)
 
     def reached(self, name: str) -> None:
         """A milestone that the console does not show."""
@@ -110,6 +114,8 @@ class BootWatch:
         allowed = self._patience.at_login if log.stage is Stage.LOGIN else self._patience.silence
         if silent > allowed.total_seconds():
             return self._stuck(f"the console has been silent for {silent:.0f} s", self._guess())
+        if self._printed > FILE_LIMIT and log.stage is not Stage.LOGIN:
+            return self._stuck(f"it printed {FILE_LIMIT >> 20} MiB to its console and is not up", _FLOOD)
         if self.deadline.passed:
             return self._stuck(f"it is not up after {self._patience.total.total_seconds():.0f} s", self._guess())
         return None
@@ -133,6 +139,7 @@ _GUESSES: Final = {
     "CLOUD_INIT": "cloud-init waits for something; see the console's last lines",
     "LOGIN": "the guest is up, but no SSH server answers: does the image contain one, and cloud-init?",
 }
+_FLOOD: Final = "something in the guest prints the same lines again and again: see the end of console.log"
 
 
 def hint_of_end(end: str) -> str:

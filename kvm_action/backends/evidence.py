@@ -61,7 +61,7 @@ def over_agent(domain: Domain, timeout: timedelta = EACH) -> Ask:
 
     def call(execute: str, **arguments: object) -> dict[str, object] | None:
         reply = domain.agent(json.dumps({"execute": execute, "arguments": arguments}), timedelta(seconds=5))
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             answer = json.loads(reply or "")["return"]
             return answer if isinstance(answer, dict) else None
         return None
@@ -72,7 +72,7 @@ def over_agent(domain: Domain, timeout: timedelta = EACH) -> Ask:
             return None
 
         def ended() -> dict[str, object] | None:
-            status = call("guest-exec-status", pid=begun["pid"])
+            status = call("guest-exec-status", pid=begun.get("pid"))
             return status if status and status.get("exited") else None
 
         status = until(ended, Deadline(timeout), every=0.1)

@@ -58,5 +58,5 @@ def cloud_init_errors(text: str) -> list[str]:
         return []
     try:
         return [str(error) for error in json.loads(text)["v1"]["errors"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return [f"its {RESULT} is not what it should be: {text[:80]}"]

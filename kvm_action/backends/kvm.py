@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from kvm_action import results, seed, ssh
+from kvm_action import procfs, results, seed, ssh
+from kvm_action.admission import require_huge_pages
 from kvm_action.backends import evidence, first_boot, trouble
 from kvm_action.backends.boot_watch import EVIDENCE_LINES
 from kvm_action.backends.keeping import keep_machine, record_of
@@ -62,6 +63,8 @@ class VirtualMachine(Parts):
             require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):
             self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains)} dead run(s) left"))
+        if self.plan.machine.hugepages:
+            require_huge_pages(self.plan.machine.memory, procfs.Host().huge_pages())
         self.admission  # noqa: B018 - nothing of ours exists before there is room for it
         self.start = choose_start(self)
         return f"{image.name} on {accel.name}, {connection.hypervisor_version}; start: {self.start.info.mode}"

@@ -167,6 +167,9 @@ class Parts:
             incoming=template is not None,
             mac=self.identity.mac,
             is_system=self.connection.is_system,
+            hugepages=machine.hugepages,
+            disk_cache=machine.disk_cache,
+            disk_io=machine.disk_io,
             viewable=self.settings.keep != Keep.NEVER,
         )
 

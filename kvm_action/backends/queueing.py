@@ -14,9 +14,10 @@ OVERLAY: Final = 512 << 20
 
 
 def need_of(plan: Plan) -> Need:
-    """A snapshot holds the guest's memory once more, on disk."""
+    """A snapshot holds the guest's memory once more, on disk. Memory in huge pages was set apart before."""
     machine = plan.machine
-    return Need(memory=machine.memory, cpus=machine.cpus, disk=OVERLAY + machine.memory // 2 * len(plan.snapshots))
+    disk = OVERLAY + machine.memory // 2 * len(plan.snapshots)
+    return Need(memory=0 if machine.hugepages else machine.memory, cpus=machine.cpus, disk=disk)
 
 
 def queued(plan: Plan, run: str, runs: Path, sink: Sink) -> AbstractContextManager[Admission]:

@@ -15,7 +15,7 @@ from kvm_action.backends.parts import Parts
 from kvm_action.backends.start_choice import Chooser, Start
 from kvm_action.backends.waking import Owner, load, renew, wait_for_network
 from kvm_action.events import Note
-from kvm_action.frozen import Draft, Shape, Template
+from kvm_action.frozen import Draft, NoRoomError, Shape, Template
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_card_xml
 from kvm_action.hypervisor.launching import launched
@@ -72,9 +72,11 @@ def wait_until_online(parts: Parts) -> str:
 
 
 def shape_of(parts: Parts, mode: StartMode) -> Shape:
-    """All that a template for this machine depends on."""
+    """All that a template for this machine depends on. Raises NoRoomError where this mode is out of question."""
     machine, user, cpu = parts.plan.machine, parts.plan.user, Host().cpu()
     in_memory_file = mode is StartMode.TEMPLATE
+    if in_memory_file and machine.hugepages:
+        raise NoRoomError("memory in huge pages cannot be shared with a template's")
     flags = sha256(" ".join(sorted(cpu.flags)).encode()).hexdigest()[:12]
     return Shape(
         image=parts.image.sha256,

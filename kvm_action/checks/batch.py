@@ -18,16 +18,17 @@ from kvm_action.wait import Deadline
 
 _LINGER: Final = 0.005
 """Seconds to wait for more questions before a round trip begins."""
-_EACH: Final = 10
-"""Seconds for each question of a batch, so that one that hangs does not take the others' time."""
+_WORKERS: Final = 4
+"""Shells that answer a batch side by side: a question that hangs stops only those behind it in its own."""
+_FIRST: Final = 9
+_EACH: Final = 1
+"""Seconds for a worker, and more of them for each of its questions."""
 _LOGIN: Final = 50
 _MOST: Final = 64
 _KEEP: Final = 8 << 20
 
 # As root where sudo works. The script ends with status 0, so the second shell runs only if the first could not.
 _SHELL: Final = "sudo -n sh || sh"
-_OVERDUE: Final = {124, 137}
-"""What `timeout` exits with when it had to end a command."""
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Batches:
         self._root_lock = Lock()
         self._as_root: bool | None = None
         self._known: dict[str, GuestOutput] = {}
+        self._unanswered: set[str] = set()
 
     def foresee(self, commands: Sequence[str]) -> None:
         """Ask for ``commands`` at once, and keep the answers for when they are asked. Raises E2EError."""
@@ -67,6 +69,8 @@ class Batches:
                     raise question.answer
                 if question.answer:
                     self._known[question.command] = question.answer
+                else:
+                    self._unanswered.add(question.command)
 
     def ask(self, command: str, deadline: Deadline) -> GuestOutput:
         """The command's end. Raises CommandTimeoutError, GuestConnectionError."""
@@ -74,6 +78,8 @@ class Batches:
             return self._known[command]
         if deadline.passed:
             raise CommandTimeoutError(f"no time was left for `{command}`")
+        if command in self._unanswered:  # it stays alone, so that it cannot stop others again
+            return self._ask_alone(command, deadline)
         question = _Question(command)
         with self._lock:
             self._waiting.append(question)
@@ -112,7 +118,7 @@ class Batches:
             ended = self._guest.run(
                 _SHELL,
                 stdin=batch_script(mark, commands).encode(errors="surrogateescape"),
-                timeout=timedelta(seconds=_EACH * len(batch) + _LOGIN),
+                timeout=timedelta(seconds=_seconds(len(batch)) + _LOGIN),
                 keep_bytes=_KEEP,
             )
         except CommandTimeoutError:
@@ -135,29 +141,52 @@ class Batches:
 
 
 def batch_script(mark: str, commands: Sequence[str]) -> str:
-    """A shell script that runs ``commands`` one after the other, each one's output between ``mark``s."""
+    """A shell script that runs ``commands``, a few at a time, and prints what each one says between ``mark``s.
+
+    Each worker has a time limit of its own; what it could not answer by then is left out. Files in memory keep the
+    answers apart, and end a command that prints without end.
+    """
+    workers = [range(first, len(commands), _WORKERS) for first in range(min(_WORKERS, len(commands)))]
     lines = [
         "command -v timeout >/dev/null || exit 0",
-        f"m={mark}",
-        "q() {",
-        '    printf "$m:$1:"; printf "$m:$1:" >&2',
-        f'    timeout -k 1 {_EACH} sh -c "$2" </dev/null',
-        "    s=$?",
-        '    printf "$m=$s:"; printf "$m=$s:" >&2',
-        "}",
-        *(f"q {number} {quote(command)}" for number, command in enumerate(commands)),
+        "umask 077",
+        "d=$(mktemp -d /dev/shm/kvm-e2e.XXXXXX 2>/dev/null || mktemp -d) || exit 0",
+        """trap 'rm -rf "$d"' EXIT; trap 'exit 1' HUP TERM""",
+        *(_worker(mark, commands, numbers) for numbers in workers),
+        "wait",
+        'cat "$d"/*.out; cat "$d"/*.err >&2',
         "exit 0",
     ]
     return "\n".join(lines) + "\n"
 
 
+def _worker(mark: str, commands: Sequence[str], numbers: range) -> str:
+    """A shell of its own, in the background: one command after the other, without a process but theirs."""
+    files = f'>"$d/{numbers[0]}.out" 2>"$d/{numbers[0]}.err"'
+    return "\n".join(
+        [
+            f"timeout -k 1 {_seconds(len(numbers))} sh {files} <<'{mark}' &",
+            f"m={mark}; ulimit -f {_KEEP // 512}",
+            'q() { printf "$m:$1:"; printf "$m:$1:" >&2; (eval "$2") </dev/null; s=$?',
+            'printf "$m=$1=$s:"; printf "$m=$1=$s:" >&2; }',
+            *(f"q {number} {quote(commands[number])}" for number in numbers),
+            mark,
+        ]
+    )
+
+
+def _seconds(count: int) -> int:
+    """What a worker may take for that many commands."""
+    return _FIRST + _EACH * count
+
+
 def batch_answers(mark: str, commands: Sequence[str], ended: GuestOutput) -> Mapping[int, GuestOutput]:
-    """The commands' ends by their number, out of the script's. Those cut short or out of time are left out."""
-    frame = re.compile(rb"%b:(\d+):(.*?)%b=(\d+):" % (mark.encode(), mark.encode()), re.DOTALL)
+    """The commands' ends by their number, out of the script's. Those that were cut short are left out."""
+    frame = re.compile(rb"%b:(\d+):(.*?)%b=\1=(\d+):" % (mark.encode(), mark.encode()), re.DOTALL)
     errors = {int(found[1]): found[2] for found in frame.finditer(ended.stderr)}
     answers = {}
     for found in frame.finditer(ended.stdout):
         number, output, status = int(found[1]), found[2], int(found[3])
-        if number in errors and status not in _OVERDUE:
+        if number in errors:
             answers[number] = GuestOutput(commands[number], status, output, errors[number])
     return answers

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kvm_action.doctor.finding import Finding, Level, ok, warning
-from kvm_action.procfs import Host
+from kvm_action.procfs import Host, HugePages
 from kvm_action.units import format_size
 
 GIB: Final = 1 << 30
@@ -50,17 +50,24 @@ def swap(host: Host) -> Finding:
 
 
 def huge_pages(host: Host) -> Finding:
-    """QEMU asks for transparent huge pages; reserved ones are memory that a usual guest cannot have."""
-    counted = host.memory()
-    reserved = counted.get("HugePages_Total", 0) * counted.get("Hugepagesize", 0)
-    setting = host.text("/sys/kernel/mm/transparent_hugepage/enabled")
-    seen = f"transparent: {_chosen(setting)}; {format_size(reserved) if reserved else 'none'} reserved"
+    """QEMU asks for transparent huge pages; reserved ones are only for plans with `machine.hugepages`."""
+    setting, pages = host.text("/sys/kernel/mm/transparent_hugepage/enabled"), host.huge_pages()
+    reserved = pages.total * pages.size
+    seen = f"transparent: {_chosen(setting)}; {_reserved(pages)}"
     if _chosen(setting) == "never":
         mend = "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled"
         return warning("huge pages", f"{seen}: guests are slower", mend)
-    if reserved > counted.get("MemTotal", 0) // 2:
-        return warning("huge pages", f"{seen}: guests cannot use these", "sudo sysctl -w vm.nr_hugepages=0")
+    if reserved > host.memory().get("MemTotal", 0) // 2:
+        mend = "sudo sysctl -w vm.nr_hugepages=0  # unless plans have machine.hugepages: true"
+        return warning("huge pages", f"{seen}: only plans with machine.hugepages use these", mend)
     return ok("huge pages", seen)
+
+
+def _reserved(pages: HugePages) -> str:
+    if not pages.total:
+        return "none reserved"
+    size = format_size(pages.total * pages.size)
+    return f"{size} reserved, {pages.free} of {pages.total} pages of {format_size(pages.size)} free"
 
 
 def _chosen(setting: str) -> str:

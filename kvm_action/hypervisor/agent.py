@@ -50,7 +50,9 @@ class Agent:
     def time(self) -> float | None:
         """The guest's clock, in seconds since the epoch."""
         answer = self._call("guest-get-time")
-        return answer / 1e9 if isinstance(answer, int) else None
+        with suppress(OverflowError):
+            return answer / 1e9 if isinstance(answer, int) else None
+        return None
 
     def _ended(self, pid: object) -> dict[str, object] | None:
         status = self._call("guest-exec-status", pid=pid)
@@ -59,7 +61,7 @@ class Agent:
     def _call(self, execute: str, **arguments: object) -> object | None:
         message = {"execute": execute} | ({"arguments": arguments} if arguments else {})
         reply = self.domain.agent(json.dumps(message), ONE_CALL)
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             answer: object = json.loads(reply or "")["return"]
             return answer
         return None

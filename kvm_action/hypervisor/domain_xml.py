@@ -28,7 +28,7 @@ class DomainSpec:
     ``backing``: what ``overlay`` stands on, nearest first. ``network``: ``user``, a libvirt network, or
     empty for a machine whose card is plugged in later. ``memory_file``: a file that is the guest's memory.
     ``incoming``: the machine does not boot, its state is loaded; the memory file is then only read.
-    ``is_system``: QEMU runs as another user than we do.
+    ``is_system``: QEMU runs as another user than we do. ``hugepages``: not together with a memory file.
     """
 
     name: str
@@ -47,6 +47,9 @@ class DomainSpec:
     memory_file: Path | None = None
     incoming: bool = False
     is_system: bool = False
+    hugepages: bool = False
+    disk_cache: str = "unsafe"
+    disk_io: str = "threads"
     viewable: bool = False
     """Its screen can be opened later, by VNC on loopback (`Domain.open_screen`)."""
 

@@ -52,6 +52,10 @@ def _start_hint(text: str) -> str:
         )
     if "KVM" in text or "/dev/kvm" in text:
         return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
+    if "O_DIRECT" in text:
+        return "the file system of KVM_E2E_HOME has a cache that cannot be left out: use disk_cache: unsafe there"
+    if "io_uring" in text:
+        return "this host's kernel or QEMU has no io_uring: leave machine.disk_io out"
     if "annot allocate memory" in text or "annot set up guest memory" in text:
         return "the host is short of memory: lower machine.memory in the plan"
     return "`kvm-e2e doctor` looks into the host"

@@ -33,7 +33,11 @@ class RunContext:
     idempotence: Idempotence | None = None
     script_seconds: float | None = None
     script_tail: tuple[str, ...] = ()
+    rerun_tail: tuple[str, ...] = ()
+    """The last lines of the script when it was run a second time."""
     script_digest: str = ""
+    has_artifacts: bool = False
+    """Were the plan's artifacts fetched?"""
     failure: Failure | None = None
     exit_code: int = 0
 

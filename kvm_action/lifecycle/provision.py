@@ -72,6 +72,8 @@ def run_script(context: RunContext, log_name: str, step: StepName) -> tuple[Gues
             if step is StepName.PROVISION:
                 context.script_tail = tuple(log.tail)
                 context.script_seconds = round(seconds, 3)
+            else:
+                context.rerun_tail = tuple(log.tail)
     return ended, seconds
 
 

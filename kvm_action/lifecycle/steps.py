@@ -120,6 +120,7 @@ def hidden(result: CheckResult, mask: Mask) -> CheckResult:
 
 def fetch_artifacts(context: RunContext) -> None:
     """Copy what the plan calls artifacts; what is missing is a note, not a failure."""
+    context.has_artifacts = True
     for pattern in context.loaded.plan.artifacts:
         try:
             got = context.guest.get(
@@ -170,7 +171,7 @@ def evidence(context: RunContext) -> str:
     failure = context.failure
     if failure is None:
         raise Skipped("nothing failed")
-    if context.loaded.plan.artifacts and context.guest_is_open and failure.step is not StepName.VALIDATE:
+    if context.guest_is_open and not context.has_artifacts:
         fetch_artifacts(context)
     quickly = failure.failure_class is FailureClass.INTERRUPTED
     if context.guest_is_open and failure.step is StepName.PROVISION and not quickly:

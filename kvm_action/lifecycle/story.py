@@ -25,6 +25,7 @@ from kvm_action.host import host_info
 from kvm_action.interruption import time_limit
 from kvm_action.lifecycle.context import RunContext
 from kvm_action.lifecycle.files import artifacts_in
+from kvm_action.lifecycle.idempotence import telling_lines
 from kvm_action.lifecycle.secrets import secrets_of
 from kvm_action.lifecycle.steps import STEPS, Step, evidence
 from kvm_action.output import Mask
@@ -285,15 +286,26 @@ def blame(step: StepName, error: E2EError) -> E2EError:
 def failure_of(step: StepName, error: E2EError, context: RunContext) -> Failure:
     """The failure as it is told: with the lines that show it best."""
     hide = context.mask.hide_text
-    in_script = error.failure_class is FailureClass.PROVISION and context.script_tail
-    lines = context.script_tail if in_script else context.machine.console_tail()
-    if error.failure_class in (FailureClass.CHECK, FailureClass.PLAN, FailureClass.HOST, FailureClass.IMAGE):
-        lines = ()
     return Failure(
         failure_class=error.failure_class,
         step=step,
         message=hide(error.message),
         hint=hide(error.hint),
         stage=context.machine.stage() if error.failure_class is FailureClass.BOOT else "",
-        evidence=tuple(hide(line) for line in lines[-EVIDENCE_LINES:]),
+        evidence=tuple(hide(line) for line in _telling_lines(step, error, context)[-EVIDENCE_LINES:]),
     )
+
+
+def _telling_lines(step: StepName, error: E2EError, context: RunContext) -> tuple[str, ...]:
+    """What the script said, what it changed, or what the machine's console says."""
+    again = context.idempotence
+    match error.failure_class:
+        case FailureClass.CHECK | FailureClass.PLAN | FailureClass.HOST | FailureClass.IMAGE:
+            return ()
+        case FailureClass.IDEMPOTENCE if again and again.exit == 0:
+            return telling_lines(again.changes)[:EVIDENCE_LINES]
+        case FailureClass.IDEMPOTENCE | FailureClass.PROVISION:
+            tail = context.rerun_tail if step is StepName.IDEMPOTENCE else context.script_tail
+            return tail or context.machine.console_tail()
+        case _:
+            return context.machine.console_tail()

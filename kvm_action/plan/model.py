@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, field_serializer, model_validator
 
 from kvm_action.plan.checks import PlannedCheck
 from kvm_action.plan.part import Part
+from kvm_action.plan.rerun import Rerun, SecondRun
 from kvm_action.plan.scalars import (
     GIB,
     Cpus,
@@ -32,6 +33,24 @@ class Firmware(StrEnum):
 
     BIOS = "bios"
     UEFI = "uefi"
+
+
+class DiskCache(StrEnum):
+    """What the host does with what the guest writes, in libvirt's words."""
+
+    UNSAFE = "unsafe"
+    WRITEBACK = "writeback"
+    WRITETHROUGH = "writethrough"
+    NONE = "none"
+    DIRECTSYNC = "directsync"
+
+
+class DiskIo(StrEnum):
+    """How QEMU reads and writes, in libvirt's words."""
+
+    THREADS = "threads"
+    NATIVE = "native"
+    IO_URING = "io_uring"
 
 
 class Keep(StrEnum):
@@ -90,6 +109,22 @@ class Machine(Part):
     """user (rootless, outgoing only), or the name of a libvirt network."""
     cpu: Name = Field("host-passthrough", examples=["host-passthrough", "host-model", "EPYC"])
     """The CPU model that the guest sees."""
+    hugepages: Switch = False
+    """Take the memory from the host's reserved huge pages. Such a machine does not share a template's memory."""
+    disk_cache: DiskCache = DiskCache.UNSAFE
+    """unsafe never waits for the host's disk: right for a machine that is thrown away, and the fastest."""
+    disk_io: DiskIo = DiskIo.THREADS
+    """native takes disk_cache none or directsync."""
+
+    @model_validator(mode="after")
+    def _native_bypasses_the_cache(self) -> Self:
+        direct = (DiskCache.NONE, DiskCache.DIRECTSYNC)
+        if self.disk_io is DiskIo.NATIVE and self.disk_cache not in direct:
+            raise rule(
+                "disk_io native goes past the host's page cache, so it needs disk_cache none or directsync;"
+                f" disk_cache is {self.disk_cache}"
+            )
+        return self
 
 
 def _not_root(name: str) -> str:
@@ -133,8 +168,12 @@ class Provision(Part):
     """Environment variables. Their values are secrets: no log or report shows them."""
     timeout: RunTime = timedelta(minutes=30)
     """How long it may take."""
-    idempotent: Switch = False
-    """Run it a second time and report what that changes."""
+    idempotent: Rerun = Field(None, json_schema_extra={"default": False})
+    """Run it a second time, which must change nothing, and report what it changes."""
+
+    @field_serializer("idempotent")
+    def _as_written(self, rerun: SecondRun | None) -> object:
+        return rerun is not None if rerun in (None, SecondRun()) else rerun
 
 
 class Benchmark(Part):

@@ -1,7 +1,7 @@
 """ctrf.json: the Common Test Report Format (ctrf.io), the checks and the steps as tests."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from kvm_action.report.verdict import EVIDENCE_LINES, EVIDENCE_WIDTH, lines
@@ -47,14 +47,13 @@ def ctrf(result: RunResult) -> str:
 def _summary(result: RunResult, statuses: list[str]) -> Json:
     counts = {name: statuses.count(name) for name in ("passed", "failed", "skipped", "pending", "other")}
     start = result.started_at
-    stop = start + timedelta(seconds=result.seconds)
     suites = bool(result.steps) + bool(result.checks)
     return {
         "tests": len(statuses),
         **counts,
         "suites": suites,
         "start": _milliseconds(start),
-        "stop": _milliseconds(stop),
+        "stop": _milliseconds(start) + round(result.seconds * 1000),
         "duration": round(result.seconds * 1000),
         "extra": {"outcome": result.outcome, "exitCode": result.exit_code},
     }
@@ -67,7 +66,7 @@ def _step(step: StepResult, result: RunResult) -> Json:
         "rawStatus": step.outcome,
         "duration": round(step.seconds * 1000),
         "start": _milliseconds(step.started_at),
-        "stop": _milliseconds(step.started_at + timedelta(seconds=step.seconds)),
+        "stop": _milliseconds(step.started_at) + round(step.seconds * 1000),
         "suite": ["steps"],
         "type": "e2e",
         "message": plain_line(step.detail),

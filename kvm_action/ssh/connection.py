@@ -9,9 +9,17 @@ from typing import Final
 
 from kvm_action.errors import GuestConnectionError
 from kvm_action.reach import Address
-from kvm_action.ssh.link import BROKEN, PATIENCE, PROBE_AFTER, Link
+from kvm_action.ssh.link import PATIENCE, PROBE_AFTER, Link
 from kvm_action.ssh.session import Login, Session
-from kvm_action.ssh.transport import HostKeyMismatchError, LoginRefusedError, Wire, handshake, log_in, open_wire
+from kvm_action.ssh.transport import (
+    BROKEN,
+    HostKeyMismatchError,
+    LoginRefusedError,
+    Wire,
+    handshake,
+    log_in,
+    open_wire,
+)
 from kvm_action.units import format_seconds
 from kvm_action.wait import Deadline
 

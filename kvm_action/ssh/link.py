@@ -9,7 +9,7 @@ from typing import Final
 import paramiko
 
 from kvm_action.errors import E2EError, GuestConnectionError, NoWayToPortError, PortClosedError
-from kvm_action.ssh.transport import ExitSignals, Wire
+from kvm_action.ssh.transport import BROKEN, ExitSignals, Wire
 from kvm_action.wait import Deadline
 
 PROBE_AFTER: Final = timedelta(seconds=15)
@@ -18,9 +18,6 @@ PATIENCE: Final = timedelta(seconds=45)
 
 _FORBIDDEN: Final = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
-
-BROKEN: Final = (paramiko.SSHException, EOFError, OSError)
-"""What paramiko raises when a connection is no more."""
 
 
 class OutOfTimeError(Exception):
@@ -91,6 +88,7 @@ class Link:
     def lost(self, doing: str, error: BaseException | None = None) -> GuestConnectionError:
         """The error for a connection that broke while ``doing`` something."""
         reason = self._verdict or f"it was closed, and the guest was last heard {self.silence:.1f} s before"
+        error = error or self.transport.get_exception()
         if error and str(error) and not isinstance(error, EOFError):
             reason += f" ({error})"
         return GuestConnectionError(

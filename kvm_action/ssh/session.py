@@ -21,7 +21,8 @@ from kvm_action.guest_shell import kill_command, wrap
 from kvm_action.reach import Address
 from kvm_action.ssh.access import write_access
 from kvm_action.ssh.command import Ended, Pump
-from kvm_action.ssh.link import BROKEN, Link, OutOfTimeError
+from kvm_action.ssh.link import Link, OutOfTimeError
+from kvm_action.ssh.transport import BROKEN
 from kvm_action.wait import Deadline
 
 LOOPBACK: Final = "127.0.0.1"

@@ -64,13 +64,37 @@ def test_a_failed_check_is_the_tests_failure_and_all_others_are_still_told(tool:
     assert "no-such-package" in ended.failure["message"]
 
 
+AGAIN = """
+date +%s%N | sudo tee -a /etc/stamps
+echo "key $TOKEN" | sudo tee -a /etc/keys
+sudo mkdir -p /opt/app && date +%s%N | sudo tee /opt/app/built
+date +%s%N | sudo tee /opt/app/last-run
+sudo useradd "u$(date +%s%N)"
+"""
+
+
 @pytest.mark.slow
-def test_a_script_that_changes_the_machine_again_is_caught(tool: Tool) -> None:
-    plan = tool.write_plan(SMALL + "provision: {run: 'date +%s%N | sudo tee -a /etc/stamps', idempotent: true}\n")
+def test_a_script_that_changes_the_machine_again_is_caught_and_shown_with_a_difference(tool: Tool) -> None:
+    rerun = "{paths: [/opt/app], ignore: [last-run]}"
+    plan = tool.write_plan(
+        f"{SMALL}provision: {{run: {json.dumps(AGAIN)}, env: {{TOKEN: hunter22}}, idempotent: {rerun}}}\n"
+    )
     ended = tool("run", str(plan))
     assert ended.status == 1
     assert ended.failure["class"] == "idempotence"
-    assert [change["item"] for change in ended.result["idempotence"]["changes"]] == ["/etc/stamps"]
+    changes = {change["item"]: change for change in ended.result["idempotence"]["changes"]}
+    files = {item for item, change in changes.items() if change["area"] == "file"}
+    assert {"/etc/stamps", "/etc/keys", "/opt/app/built", "/etc/passwd", "/etc/shadow"} <= files
+    assert "/opt/app/last-run" not in files
+    assert any(change["area"] == "user" and change["before"] == "absent" for change in changes.values())
+    assert changes["/etc/stamps"]["diff"].startswith("@@ -1 +1,2 @@\n ")
+    assert changes["/etc/keys"]["diff"].endswith(" key ***\n+key ***\n")
+    assert "not shown" in changes["/etc/shadow"]["diff"]
+    assert any(line.startswith("+") for line in ended.failure["evidence"])
+    for file in ("report.html", "report.md", "result.json"):
+        text = (ended.out / file).read_text()
+        assert "/etc/stamps" in text
+        assert "hunter22" not in text
 
 
 def test_a_kernel_panic_under_the_script_is_named_and_ends_the_run_long_before_its_time_limit(tool: Tool) -> None:

@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -245,12 +246,52 @@ def shared_connections() -> list[str]:
     return [title for title in found if "[mux]" in title and "kvm-e2e-" in title]
 
 
+def ask_batch(guest: Session, commands: list[str]) -> dict[int, GuestOutput]:
+    script = batch_script("MARK", commands)
+    ended = guest.run("sh", stdin=script.encode(), timeout=timedelta(seconds=60), keep_bytes=32 << 20)
+    return dict(batch_answers("MARK", commands, ended))
+
+
 def test_a_real_shell_answers_a_batch_with_status_binary_output_and_errors_apart(guest: Session) -> None:
-    commands = ["printf '\\000\\377'; echo oops >&2; exit 7", "cat", "echo 'it'\"'\"'s'"]
-    ended = guest.run("sh", stdin=batch_script("MARK", commands).encode(), timeout=timedelta(seconds=20))
-    answers = batch_answers("MARK", commands, ended)
-    assert [(a.status, a.stdout, a.stderr) for a in answers.values()] == [
+    commands = [
+        "printf '\\000\\377'; echo oops >&2; exit 7",
+        "cat",
+        "echo 'it'\"'\"'s'",
+        "(",
+        "echo $m; m=other",
+        "true",
+    ]
+    answers = ask_batch(guest, commands)
+    assert sorted(answers) == list(range(6))
+    assert [(answers[n].status, answers[n].stdout, answers[n].stderr) for n in range(3)] == [
         (7, b"\x00\xff", b"oops\n"),
         (0, b"", b""),
         (0, b"it's\n", b""),
     ]
+    assert answers[3].status != 0  # no shell can read it, and those behind it are answered all the same
+    assert answers[5].ok
+
+
+def test_questions_of_a_batch_are_answered_side_by_side(guest: Session) -> None:
+    began = time.monotonic()
+    assert len(ask_batch(guest, ["sleep 1"] * 4)) == 4
+    assert time.monotonic() - began < 3
+
+
+def test_a_question_that_hangs_leaves_the_others_their_answers_and_no_process_behind(guest: Session) -> None:
+    began = time.monotonic()
+    answers = ask_batch(guest, ["true", "sleep 4242", *["true"] * 6])
+    assert sorted(answers) == [0, 2, 3, 4, 6, 7]  # 1 hangs, 5 is behind it
+    assert time.monotonic() - began < 30
+    assert b"sleep 4242" not in guest.run("ps -eo args", timeout=timedelta(seconds=10)).stdout
+
+
+def test_a_question_that_prints_without_end_takes_neither_memory_nor_the_others_answers(guest: Session) -> None:
+    answers = ask_batch(guest, ["true", "yes", "true", "true"])
+    assert {0, 2, 3} <= answers.keys()
+    assert 1 not in answers
+
+
+def test_a_batch_leaves_no_file_in_the_guest(guest: Session) -> None:
+    ask_batch(guest, ["true"])
+    assert not guest.run("ls -d /dev/shm/kvm-e2e.??????", timeout=timedelta(seconds=10)).ok

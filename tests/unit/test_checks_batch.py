@@ -27,10 +27,10 @@ class ShellGuest(FakeGuest):
     def run(self, command: str, *, stdin: bytes | None = None, **_others: object) -> GuestOutput:  # type: ignore[override]
         self.batches += 1
         lines = (stdin or b"").decode().splitlines()
-        mark = next(line.removeprefix("m=") for line in lines if line.startswith("m="))
+        mark = next(line.removeprefix("m=").split(";")[0] for line in lines if line.startswith("m="))
         asked = [line.split(maxsplit=2) for line in lines if line.startswith("q ")]
-        out = "".join(f"{mark}:{number}:{words}\n{mark}=0:" for _, number, words in asked)
-        err = "".join(f"{mark}:{number}:{mark}=0:" for _, number, _words in asked)
+        out = "".join(f"{mark}:{number}:{words}\n{mark}={number}=0:" for _, number, words in asked)
+        err = "".join(f"{mark}:{number}:{mark}={number}=0:" for _, number, _words in asked)
         return GuestOutput(command, 0, out.encode(), err.encode())
 
 
@@ -79,17 +79,32 @@ def test_a_question_without_time_left_is_not_asked() -> None:
     assert guest.asked == []
 
 
-def test_output_that_was_cut_off_or_out_of_time_is_no_answer() -> None:
-    ended = GuestOutput("sh", 0, b"M:0:whole\nM=0:M:1:slow M=124:M:2:cut", b"noiseM:0:M=0:M:1:M=124:M:2:M=0:")
+def test_output_that_was_cut_off_is_no_answer() -> None:
+    ended = GuestOutput("sh", 0, b"M:0:whole\nM=0=0:M:1:one stream M=1=1:M:2:cut", b"noiseM:0:M=0=0:M:2:M=2=0:")
     answers = batch_answers("M", ["a", "b", "c"], ended)
     assert list(answers) == [0]
     assert (answers[0].command, answers[0].stdout, answers[0].stderr) == ("a", b"whole\n", b"")
 
 
+def test_what_was_foreseen_and_not_answered_is_asked_alone_and_cannot_stop_others_again() -> None:
+    guest = FakeGuest({"^hangs$": "at last"})
+    batches = Batches(guest)
+    batches.foresee(["hangs"])
+    assert batches.ask("hangs", soon()).text == "at last"
+    assert guest.asked[-1] == "hangs"
+    assert len([command for command in guest.asked if "sh" in command]) == 1
+
+
+def test_a_worker_that_was_ended_does_not_take_the_next_ones_answer() -> None:
+    ended = GuestOutput("sh", 0, b"M:0:hanging M:1:b\nM=1=0:", b"M:0:M:1:M=1=0:")
+    answers = batch_answers("M", ["a", "b"], ended)
+    assert {number: answer.stdout for number, answer in answers.items()} == {1: b"b\n"}
+
+
 def test_binary_output_and_what_looks_like_another_mark_are_left_alone() -> None:
-    ended = GuestOutput("sh", 0, b"M:0:\x00N:1:\n\xffN=0:M=7:", b"M:0:oops\nM=7:")
+    ended = GuestOutput("sh", 0, b"M:0:\x00N:1:\n\xffN=0=0:M=0=7:", b"M:0:oops\nM=0=7:")
     (answer,) = batch_answers("M", ["a"], ended).values()
-    assert (answer.status, answer.stdout, answer.stderr) == (7, b"\x00N:1:\n\xffN=0:", b"oops\n")
+    assert (answer.status, answer.stdout, answer.stderr) == (7, b"\x00N:1:\n\xffN=0=0:", b"oops\n")
 
 
 def test_a_command_cannot_leave_its_quotes() -> None:

@@ -136,6 +136,15 @@ def test_reserved_huge_pages_that_eat_the_memory_are_a_warning(tmp_path: Path) -
     assert (found.level, "5.9 GiB reserved" in found.seen) == (Level.WARNING, True)
 
 
+def test_reserved_huge_pages_are_told_with_numbers_and_no_worry(tmp_path: Path) -> None:
+    counts = "HugePages_Total: 1024\nHugePages_Free: 1024\nHugePages_Rsvd: 24\n"
+    found = memory.huge_pages(
+        host(tmp_path, {"/proc/meminfo": meminfo(MemTotal=8 << 20, Hugepagesize=2048) + counts})
+    )
+    assert found.level is Level.OK
+    assert "2.0 GiB reserved, 1000 of 1024 pages of 2.0 MiB free" in found.seen
+
+
 def test_a_small_dev_shm_is_a_warning() -> None:
     assert memory.shared_memory(64 << 20).level is Level.WARNING
     assert memory.shared_memory(8 * GIB).level is Level.OK
@@ -159,6 +168,14 @@ def test_a_sleepy_governor_is_a_warning_unless_the_driver_chooses(
     tmp_path: Path, governor: str, driver: str, level: Level
 ) -> None:
     assert tuning.governor(host(tmp_path, governor_files(governor, driver))).level is level
+
+
+def test_the_governor_is_told_with_numbers(tmp_path: Path) -> None:
+    folder = "/sys/devices/system/cpu/cpu1/cpufreq"
+    more = {f"{folder}/scaling_governor": "performance\n", f"{folder}/scaling_driver": "acpi-cpufreq\n",
+            f"{folder}/scaling_cur_freq": "1200000\n", f"{folder}/cpuinfo_max_freq": "3600000\n"}  # fmt: skip
+    found = tuning.governor(host(tmp_path, governor_files("ondemand", "acpi-cpufreq") | more))
+    assert found.seen.startswith("ondemand on 1 of 2 CPUs, performance on 1 of 2 CPUs, down to 1.2 of 3.6 GHz now")
 
 
 def test_a_host_without_governor_is_fine(tmp_path: Path) -> None:

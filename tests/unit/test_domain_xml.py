@@ -6,7 +6,9 @@ from uuid import UUID
 from xml.etree import ElementTree
 
 import pytest
+from golden_files import assert_golden
 
+from kvm_action.hypervisor.definitions import QEMU
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, BackingFile, DomainSpec, domain_xml, random_mac
 
 SPEC = DomainSpec(
@@ -28,6 +30,10 @@ SPEC = DomainSpec(
 
 def tree(spec: DomainSpec) -> ElementTree.Element:
     return ElementTree.fromstring(domain_xml(spec))
+
+
+def arguments(spec: DomainSpec) -> list[str]:
+    return [element.get("value", "") for element in tree(spec).iterfind(f"{{{QEMU}}}commandline/*")]
 
 
 def test_hostile_text_in_names_and_leases_stays_text() -> None:
@@ -89,3 +95,36 @@ def test_only_a_machine_that_may_be_kept_has_a_screen_and_it_is_closed_and_on_lo
 def test_the_variables_of_uefi_go_with_the_run() -> None:
     assert tree(replace(SPEC, firmware="uefi")).findtext("os/nvram") == str(SPEC.overlay.parent / "nvram.fd")
     assert tree(SPEC).find("os/nvram") is None
+
+
+def test_huge_pages_are_anonymous_so_that_no_mount_has_to_be_ours() -> None:
+    assert arguments(replace(SPEC, hugepages=True)) == [
+        "-object", f"memory-backend-memfd,id=kvm-e2e-ram,size={SPEC.memory},hugetlb=on",
+        "-machine", "memory-backend=kvm-e2e-ram",
+    ]  # fmt: skip
+    assert arguments(SPEC) == []
+
+
+def test_a_machine_that_is_restored_into_huge_pages_waits_for_its_state_there() -> None:
+    given = arguments(replace(SPEC, hugepages=True, incoming=True))
+    assert given[-4:] == ["-machine", "memory-backend=kvm-e2e-ram", "-incoming", "defer"]
+    assert sum(argument.startswith("memory-backend-") for argument in given) == 1
+
+
+def test_the_plans_cache_and_io_are_the_overlays_and_not_the_seeds() -> None:
+    overlay, seed = tree(replace(SPEC, disk_cache="none", disk_io="native")).findall("devices/disk/driver")
+    assert (overlay.get("cache"), overlay.get("io")) == ("none", "native")
+    assert (seed.get("cache"), seed.get("io")) == (None, None)
+
+
+GOLDEN = {
+    "plain": SPEC,
+    "uefi_on_tcg": replace(SPEC, firmware="uefi", accel="tcg", network="default", is_system=True),
+    "tuned": replace(SPEC, hugepages=True, disk_cache="none", disk_io="native", memory=2 << 30, cpus=4),
+    "woken": replace(SPEC, network="", memory_file=Path("/dev/shm/a,b.ram"), incoming=True),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_whole_domain_is_what_somebody_has_looked_at(name: str, request: pytest.FixtureRequest) -> None:
+    assert_golden(f"domain_{name}.xml", domain_xml(GOLDEN[name]), request.config.getoption("--regenerate"))

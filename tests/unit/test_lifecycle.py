@@ -35,6 +35,7 @@ class ScriptedGuest:
     signal: str = ""
     raises: E2EError | None = None
     interrupted_in_get: bool = False
+    fetched: list[str] = field(default_factory=list)
 
     def run(self, command: str, **options: object) -> GuestOutput:
         if on_output := options.get("on_output"):
@@ -49,6 +50,7 @@ class ScriptedGuest:
     def get(self, pattern: str, into: Path, **options: object) -> Received:
         if self.interrupted_in_get:
             raise InterruptedRunError("int")
+        self.fetched.append(pattern)
         return Received(())
 
     def ssh_access(self) -> None:
@@ -301,3 +303,11 @@ def test_a_signal_while_artifacts_are_fetched_ends_the_run(tmp_path: Path) -> No
     text = 'provision: {run: "true"}\nartifacts: [/var/log/x]'
     told = tell(tmp_path, ScriptedMachine(ScriptedGuest(interrupted_in_get=True)), text=text)
     assert told.result.exit_code == ExitCode.SIGINT
+
+
+@pytest.mark.parametrize(("status", "rerun"), [(0, "false"), (0, "true"), (1, "false")])
+def test_artifacts_are_fetched_once_wherever_the_run_fails(tmp_path: Path, status: int, rerun: str) -> None:
+    text = f'provision: {{run: "true", idempotent: {rerun}}}\nartifacts: [/var/log/x]'
+    guest = ScriptedGuest(status=status)
+    tell(tmp_path, ScriptedMachine(guest), text=text)
+    assert guest.fetched == ["/var/log/x"]

@@ -1,6 +1,7 @@
 """Output as it comes: lines, masking, limits."""
 
 import io
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,35 @@ def test_the_last_line_counts_without_a_line_end() -> None:
 def test_the_file_keeps_every_byte_that_the_script_printed(pieces: list[bytes]) -> None:
     kept, _, _ = log_of(*pieces)
     assert kept == b"".join(pieces)
+
+
+def flooded(count: int, limit: int) -> tuple[bytes, OutputLog]:
+    file = io.BytesIO()
+    with OutputLog(file, lambda _stream, _text: None, Mask(()), file_limit=limit) as log:
+        for number in range(count):
+            log(Stream.STDOUT, b"%09d\n" % number)
+    return file.getvalue(), log
+
+
+def test_a_script_that_floods_its_output_leaves_its_beginning_and_its_end_and_says_what_is_missing() -> None:
+    kept, log = flooded(300_000, limit=50_000)
+    assert kept.startswith(b"000000000\n")
+    assert kept.endswith(b"000299999\n")
+    assert len(kept) < 50_000 + (1 << 20) + 100
+    (missing,) = re.findall(rb"\[kvm-e2e: (\d+) bytes were left out here\]", kept)
+    assert int(missing) == 3_000_000 - (len(kept) - len(b"\n[kvm-e2e:  bytes were left out here]\n%s" % missing))
+    assert log.lines == 300_000
+
+
+def test_output_a_little_over_the_limit_loses_nothing() -> None:
+    kept, _ = flooded(6_000, limit=50_000)
+    assert kept == b"".join(b"%09d\n" % number for number in range(6_000))
+
+
+def test_a_flood_of_lines_makes_events_more_and_more_rarely() -> None:
+    _, lines, log = log_of(*[b"\n" * 10_000] * 100, event_lines=100)
+    assert log.lines == 1_000_000
+    assert len(lines) < 300
 
 
 def test_a_line_without_end_is_cut_and_not_kept_in_memory() -> None:

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from kvm_action.errors import ExitCode, PlanError
 from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Keep
+from kvm_action.plan.rerun import SecondRun
 from kvm_action.plan.schema import plan_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -78,6 +79,21 @@ def test_only_the_script_has_no_default(tmp_path: Path) -> None:
     [
         ("provision: {run: x}\nmachine: {memroy: 4GiB}", ["plan.yml:2:11", "machine.memroy", "machine.memory"]),
         ("provision: {run: x}\nmachine: {cpus: 0}", ["2:17", "from 1"]),
+        (
+            "provision: {run: x}\nmachine: {disk_io: native}",
+            ["2:10", "none or directsync", "disk_cache is unsafe"],
+        ),
+        (
+            "provision: {run: x}\nmachine: {disk_cache: writeback, disk_io: nativ}",
+            ["disk_io", "Did you mean native"],
+        ),
+        ("provision: {run: x}\nmachine: {disk_cache: of}", ["2:23", "one of unsafe"]),
+        ("provision: {run: x}\nmachine: {hugepages: yes}", ["Write true"]),
+        ("provision: {run: x, idempotent: {pahts: [/a]}}", ["1:34", "provision.idempotent.paths"]),
+        ("provision: {run: x, idempotent: {paths: [a]}}", ["an absolute path in the guest"]),
+        ("provision: {run: x, idempotent: {ignore: ['!']}}", ["1:43", "no pattern"]),
+        ("provision: {run: x, idempotent: }", ["expected true or false"]),
+        ("provision: {run: x, idempotent: 'yes'}", ["Write true"]),
         ("provision: {run: x}\nmachine: {memory: 1B}", ["2:19", "1B"]),
         ("provision: {run: x}\nmachine: {disk: 900TiB}", ["2:17", "900TiB"]),
         ("provision: {run: x, timeout: -5m}", ["provision.timeout"]),
@@ -123,6 +139,30 @@ def test_a_missing_plan_and_a_folder_are_said_so(tmp_path: Path) -> None:
 )
 def test_set_overrides_a_key(tmp_path: Path, override: str, value: int) -> None:
     assert load_plan(write(tmp_path, WHOLE), [override]).plan.machine.memory == value
+
+
+def test_a_second_run_is_asked_for_by_a_switch_or_by_what_else_it_must_leave_alone(tmp_path: Path) -> None:
+    def rerun(value: str) -> tuple[object, str]:
+        loaded = load_plan(write(tmp_path, f"provision: {{run: x, idempotent: {value}}}"))
+        return loaded.plan.provision.idempotent, loaded.digest
+
+    assert rerun("false")[0] is None
+    assert rerun("true") == rerun("{}") == (SecondRun(), rerun("true")[1])
+    assert rerun("{paths: [/opt/a], ignore: ['*.log']}")[0] == SecondRun(paths=("/opt/a",), ignore=("*.log",))
+    assert len({rerun(value)[1] for value in ("true", "false", "{paths: [/opt/a]}")}) == 3
+
+
+@pytest.mark.parametrize("value", ["true", "false", "{}", "{paths: [/opt/a]}", "{ignore: [x]}"])
+def test_both_forms_of_a_second_run_are_in_the_schema(value: str) -> None:
+    plan = YAML(typ="safe").load(f"provision: {{run: x, idempotent: {value}}}")
+    assert jsonschema.Draft202012Validator(plan_schema()).is_valid(plan)
+
+
+def test_a_disk_past_the_hosts_cache_may_use_native_io(tmp_path: Path) -> None:
+    machine = load_plan(
+        write(tmp_path, "provision: {run: x}\nmachine: {disk_cache: none, disk_io: native}")
+    ).plan.machine
+    assert (machine.disk_cache, machine.disk_io) == ("none", "native")
 
 
 def test_a_wrong_override_names_itself(tmp_path: Path) -> None:
