@@ -1,18 +1,20 @@
 """What a user may want of a built image, and how the image tells of it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from kvm_action.backends.firmware import require_firmware
 from kvm_action.cli import main
-from kvm_action.errors import ExitCode, PlanError
+from kvm_action.errors import ExitCode, ImageError, PlanError
 from kvm_action.images.bootstrap import Order, inputs_of, mark
 from kvm_action.images.guest_files import Disk, guest_tar
 from kvm_action.images.mirror import Mirror, of_user
 from kvm_action.images.mmdebstrap import Job, command_line
-from kvm_action.images.model import Firmware
+from kvm_action.images.model import Firmware, Image
 from kvm_action.images.presets import PRESETS
 from kvm_action.images.recipes import RECIPES, Script, Tuning, tuned
 
@@ -163,3 +165,14 @@ def test_presets_are_fetched_from_their_distributions_by_https_with_a_list_besid
         assert image.url.startswith(f"https://{host}/")
         assert image.checksums.rpartition("/")[0] == image.url.rpartition("/")[0]
         assert image.name == f"{image.os}-cloud" == name
+
+
+def test_an_image_for_uefi_is_refused_by_a_machine_without_it_before_it_hangs_in_its_firmware() -> None:
+    image = Image(
+        name="mine", path=Path("/x"), sha256="", bytes=1, virtual_bytes=1, firmware=Firmware.UEFI, os="",
+        created=datetime.now(UTC), recipe="bootstrap/x",
+    )  # fmt: skip
+    require_firmware(image, "uefi")
+    with pytest.raises(ImageError, match="boots by UEFI"):
+        require_firmware(image, "bios")
+    require_firmware(replace(image, firmware=Firmware.BIOS), "uefi")  # it may have both boot loaders
