@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accounts import ordinary_user
 from mirrors import mirror_that_dies_after
 from tooling import Ended, Tool
 from web_server import breaks_off_after, web_server
 
 from kvm_action.digest import sha256_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-BUILD = 600
+BUILD = 1500  # under load; some fifty seconds on a quiet host
 PREPARE = """#!/bin/sh
 set -e
 id -u >/etc/made-by
@@ -128,3 +129,17 @@ def test_a_cloud_image_is_fetched_over_a_bad_line_and_boots(builder: Tool, image
     ended = builder("run", str(plan), "--start", "boot")
     assert ended.status == 0, ended.stdout + ended.stderr
     assert ended.result["image"]["sha256"] == shown["sha256"]
+
+
+def test_an_ordinary_user_builds_an_image_for_uefi_with_a_script(images: Path) -> None:
+    with ordinary_user() as user:
+        checkout = user.install_tool()
+        (user.home / "prepare.sh").write_text(PREPARE)
+        user.own_everything()
+        environment = {"KVM_E2E_HOME": str(user.home / "own"), "PYTHONPATH": str(user.home / "packages")}
+        tool = ["/usr/bin/python3", "-m", "kvm_action", "image"]
+        build = [*tool, "build", "debian-12", "--firmware", "uefi", "--script", str(user.home / "prepare.sh")]
+        made = user.run(build, cwd=checkout, environment=environment, timeout=BUILD)
+        assert made.returncode == 0, made.stderr
+        shown = user.run([*tool, "inspect", "debian-12", "--json"], cwd=checkout, environment=environment)
+    assert "cowsay" in json.loads(shown.stdout)["package_versions"]
