@@ -45,6 +45,7 @@ DOORS: Final = {
     "ruamel": {"plan"},
     "github": {"publish"},
     "requests": {"publish"},
+    "httpx": {"images"},
     "mkdocs": {"pages"},
     "yaml": {"pages"},
 }

@@ -14,6 +14,7 @@ from benchmarks.rows import (
     hello,
     help_time,
     image_build,
+    promote,
     template_build,
     warm_hello,
     warm_start,
@@ -33,5 +34,9 @@ ROWS: Final[dict[str, Row]] = {
     "cold-boot": cold_boot.measure,
 }
 
-LONG_ROWS: Final[dict[str, Row]] = {"image-build": image_build.measure}
+LONG_ROWS: Final[dict[str, Row]] = {
+    "image-build": image_build.measure,
+    "image-build-uefi": image_build.measure_uefi,
+    "promote": promote.measure,
+}
 """Only when they are asked for: minutes of building."""
