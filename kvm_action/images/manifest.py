@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from kvm_action.images.model import Facts, Firmware, Origin, Package
+from kvm_action.images.model import Facts, Firmware, Input, Origin, Package
 
 _SCHEMA = "kvm-e2e/image/v1"
 
@@ -32,6 +32,7 @@ def to_json(manifest: Manifest) -> str:
         **asdict(manifest.facts),
     }
     document["packages"] = {package.name: package.version for package in manifest.facts.packages}
+    document["inputs"] = {each.name: each.value for each in manifest.facts.inputs}
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -50,6 +51,7 @@ def from_json(text: str) -> Manifest:
             os=document["os"],
             recipe=document["recipe"],
             packages=tuple(Package(name=name, version=version) for name, version in document["packages"].items()),
+            inputs=tuple(Input(name=name, value=value) for name, value in document.get("inputs", {}).items()),
             origin=Origin(**document["origin"]) if document.get("origin") else None,
         ),
     )

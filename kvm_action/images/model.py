@@ -32,6 +32,14 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Input:
+    """One thing that went into the image: a choice, an address, or a file by its digest."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is told of an image when it enters the store, beside what can be measured of its file."""
 
@@ -39,7 +47,8 @@ class Facts:
     os: str = ""
     """Such as ``debian-13``; empty when nobody said."""
     recipe: str = ""
-    """What made it: ``bootstrap/debian-13@<digest of the recipe>`` or ``import``."""
+    """What made it: ``bootstrap/debian-13@<digest of the recipe>`` or ``import``; the method comes first."""
+    inputs: tuple[Input, ...] = ()
     packages: tuple[Package, ...] = ()
     origin: Origin | None = None
 
@@ -62,4 +71,10 @@ class Image:
     format: str = "qcow2"
     """QEMU's name of the format, for an overlay's ``backing_fmt``."""
     packages: tuple[Package, ...] = field(default=(), repr=False)
+    inputs: tuple[Input, ...] = ()
     origin: Origin | None = None
+
+    @property
+    def method(self) -> str:
+        """How it was made: bootstrap, installer, cloud, import, promote, or file for one outside the store."""
+        return self.recipe.partition("/")[0]

@@ -169,6 +169,7 @@ class Store:
             created=entry.created,
             recipe=entry.facts.recipe,
             packages=entry.facts.packages,
+            inputs=entry.facts.inputs,
             origin=entry.facts.origin,
         )
 

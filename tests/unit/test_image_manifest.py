@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from kvm_action.images.manifest import Manifest, from_json, to_json
-from kvm_action.images.model import Facts, Firmware, Origin, Package
+from kvm_action.images.model import Facts, Firmware, Input, Origin, Package
 
 ORIGIN = Origin(image="debian-12", image_sha256="ab" * 32, run="20260101-000000-abcdef", plan="vps")
 MANIFEST = Manifest(
@@ -14,16 +14,18 @@ MANIFEST = Manifest(
     created=datetime(2026, 1, 1, tzinfo=UTC),
     facts=Facts(
         firmware=Firmware.BIOS, os="debian-12", recipe="promote", packages=(Package(name="a", version="1"),),
-        origin=ORIGIN,
+        inputs=(Input(name="size", value="8 GiB"), Input(name="script", value="x.sh")), origin=ORIGIN,
     ),
 )  # fmt: skip
 
 
-def test_the_origin_of_a_promoted_image_is_kept() -> None:
+def test_the_origin_of_an_image_and_what_went_into_it_are_kept() -> None:
     assert from_json(to_json(MANIFEST)) == MANIFEST
 
 
-def test_an_image_of_before_there_were_promoted_ones_is_read() -> None:
+def test_an_image_of_before_these_were_kept_is_read() -> None:
     document = json.loads(to_json(MANIFEST))
     del document["origin"]
-    assert from_json(json.dumps(document)).facts.origin is None
+    del document["inputs"]
+    read = from_json(json.dumps(document)).facts
+    assert (read.origin, read.inputs) == (None, ())
