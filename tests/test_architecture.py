@@ -46,6 +46,7 @@ DOORS: Final = {
     "ruamel": {"plan"},
     "github": {"publish"},
     "requests": {"publish"},
+    "httpx": {"images"},
     "mkdocs": {"pages"},
     "yaml": {"pages"},
 }

@@ -18,16 +18,17 @@ from kvm_action.backends.install_watch import InstallWatch, Progress, watching_i
 from kvm_action.backends.queueing import queued_for
 from kvm_action.backends.reaping import reap
 from kvm_action.digest import sha256_of
-from kvm_action.errors import HostError
+from kvm_action.errors import HostError, PlanError
 from kvm_action.hypervisor.connection import open_connection
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import domain_name, random_mac
 from kvm_action.hypervisor.installation import InstallationSpec, installing
-from kvm_action.images import mirror, qemu_img
+from kvm_action.images import qemu_img
 from kvm_action.images.debian_installer.medium import Medium, add_files
 from kvm_action.images.debian_installer.payload import FOLDER, payload
 from kvm_action.images.debian_installer.preseed import Preseed, default_preseed, own_preseed, unknown_mirror
 from kvm_action.images.debian_installer.sources import digest_of, from_iso, from_package
+from kvm_action.images.mirror import Mirror
 from kvm_action.images.model import Facts, Firmware, Image, Input
 from kvm_action.images.recipes import Recipe
 from kvm_action.images.store import Store
@@ -40,6 +41,8 @@ from kvm_action.wait import Deadline, until
 METHOD: Final = "installer"
 MEMORY: Final = 1 << 30
 CPUS: Final = 2
+LEAST_DISK: Final = 2 << 30
+"""For our own preseed; whether another one fits is seen when the installer partitions the disk."""
 _SPACE: Final = 4 << 30
 _ARGUMENTS: Final = "auto=true priority=critical DEBIAN_FRONTEND=text DEBCONF_DEBUG=5 console=ttyS0,115200"
 
@@ -50,6 +53,7 @@ class Wish:
 
     recipe: Recipe
     name: str
+    mirror: Mirror | None
     preseed: Path | None = None
     disc: Path | None = None
     accel: Accel = Accel.AUTO
@@ -101,19 +105,24 @@ def _install(store: Store, runs: Path, wish: Wish, preseed: Preseed, place: Path
 def _preseed(wish: Wish) -> Preseed:
     if wish.preseed:
         return own_preseed(wish.preseed)
-    if (host_mirror := mirror.of_this_host()) is None:
+    if wish.mirror is None:
         raise unknown_mirror(wish.recipe)
-    return default_preseed(wish.recipe, host_mirror)
+    if wish.recipe.disk_bytes < LEAST_DISK:
+        raise PlanError(
+            f"a disk of {format_size(wish.recipe.disk_bytes)} is too small for the installer",
+            f"--size {format_size(LEAST_DISK).replace(' ', '')} is the least",
+        )
+    return default_preseed(wish.recipe, wish.mirror)
 
 
 def _medium(wish: Wish, place: Path, progress: Progress) -> Medium:
     if wish.disc:
         progress(f"looking into {wish.disc}")
         return from_iso(wish.recipe, wish.disc, place)
-    if (host_mirror := mirror.of_this_host()) is None:
+    if wish.mirror is None:
         raise unknown_mirror(wish.recipe)
     progress(f"fetching the installer of {wish.recipe.suite}")
-    return from_package(wish.recipe, host_mirror, place)
+    return from_package(wish.recipe, wish.mirror, place)
 
 
 def _inputs(wish: Wish, preseed: Preseed, medium: Medium) -> tuple[Input, ...]:

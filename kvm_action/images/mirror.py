@@ -1,14 +1,16 @@
 """Where packages come from: the mirror that this host's own apt uses. No mirror is written in this program."""
 
 import platform
+import re
 from dataclasses import dataclass
 
 from kvm_action import proc
-from kvm_action.errors import HostError
+from kvm_action.errors import HostError, PlanError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Where package debian-archive-keyring puts Debian's keys, on the host and in the guest."""
 
+_ADDRESS = re.compile(r"https?://[^\s\[\]]+")
 _QUERY = [
     "apt-get",
     "indextargets",
@@ -43,6 +45,14 @@ def choose(targets: str, suite: str) -> Mirror | None:
     """
     main = _address(targets, suite)
     return Mirror(main=main, security=_address(targets, f"{suite}-security")) if main else None
+
+
+def of_user(main: str, security: str) -> Mirror:
+    """The archives that a user named; ``security`` may be empty. Raises PlanError."""
+    for address in filter(None, (main, security)):
+        if not _ADDRESS.fullmatch(address):
+            raise PlanError(f"{address!r} is no address of a mirror", hint="write it as https://HOST/debian")
+    return Mirror(main=main, security=security)
 
 
 def source_lines(mirror: Mirror, suite: str) -> tuple[str, ...]:

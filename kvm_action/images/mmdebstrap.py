@@ -1,5 +1,6 @@
 """mmdebstrap: its command line, and its run with the output condensed to stages."""
 
+import re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -12,8 +13,10 @@ from typing import IO, Final
 
 from kvm_action import proc
 from kvm_action.errors import E2EError, ImageError
-from kvm_action.images.guest_files import SCRIPTS, Disk
+from kvm_action.images.guest_files import SCRIPTS, USER_SCRIPT, Disk
 from kvm_action.images.tools import SEARCH_PATH, out_of_space
+from kvm_action.text import plain_line
+from kvm_action.units import format_size
 
 _GRACE: Final = timedelta(seconds=20)
 """Time for mmdebstrap to take its temporary folder away: as an ordinary user we could not."""
@@ -24,9 +27,22 @@ _STAGES: Final = {
     "extracting archives": "unpacking them",
     "installing essential packages": "installing the base system",
     "installing remaining packages": "downloading and installing kernel, cloud-init, SSH server and the rest",
+    "running the script": "running your script in the new system",
     "settling what starts": "settling what starts at boot",
     "writing the disk": "writing file system and boot loader",
 }
+
+
+_NO_PACKAGE: Final = re.compile(
+    r"(?:Unable to locate package|Package) '?([a-z0-9][a-z0-9+.-]+)'?(?: has no installation candidate)?$"
+)
+_SCRIPT_FAILED: Final = "E: the script ended with status "
+_TOO_SMALL: Final = "E: the disk is too small: "
+_RUN_SCRIPT: Final = (
+    f'echo "I: running the script..." >&2; chroot "$1" env DEBIAN_FRONTEND=noninteractive {USER_SCRIPT} '
+    f'</dev/null >&2 || {{ echo "{_SCRIPT_FAILED}$?" >&2; exit 1; }}'
+)
+"""Standard input is the disk: the script must not get hold of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +54,8 @@ class Job:
     sources: tuple[str, ...]
     """Lines of sources.list; empty: mmdebstrap's own default mirror."""
     guest_tar: Path
+    script: str = ""
+    """The name of the user's script that is in it, if there is one."""
     disk_file: Path
     disk: Disk
     report: Path
@@ -54,6 +72,7 @@ def command_line(job: Job) -> tuple[str, ...]:
         "--dpkgopt=force-unsafe-io",
         f"--include={','.join(job.packages)}",
         f"--essential-hook=tar-in {quote(str(job.guest_tar))} /",
+        *([f"--customize-hook={_RUN_SCRIPT}"] if job.script else ()),
         f"--customize-hook={inside}/customize.sh >&2",
         f"--customize-hook=copy-out {SCRIPTS}/packages {quote(str(job.report))}",
         f"--customize-hook={inside}/pack.sh >&2",
@@ -104,9 +123,35 @@ def _follow(lines: Iterable[bytes], log: IO[bytes], progress: Callable[[str], No
 def _failure(job: Job, text: str) -> E2EError:
     if full := out_of_space(text, Path(tempfile.gettempdir())):
         return full
-    errors = [line for line in text.splitlines() if line.startswith("E: ")]
-    said = errors[0].removeprefix("E: ") if errors else "it ended without an error message"
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith(_SCRIPT_FAILED):
+            said = next((plain_line(each) for each in reversed(lines[:number]) if each.strip()), "nothing")
+            status = line.removeprefix(_SCRIPT_FAILED)
+            return ImageError(f"{job.script} failed with status {status}: {said}", hint=_output(job))
+        if line.startswith(_TOO_SMALL):
+            needs = plain_line(line.removeprefix(_TOO_SMALL))
+            size = format_size(job.disk.bytes)
+            return ImageError(f"a disk of {size} is too small: {needs}", hint="give it more: --size 8GiB")
+    errors = [line.removeprefix("E: ") for line in lines if line.startswith("E: ")]
+    return _archive_trouble(job, errors[0] if errors else "it ended without an error message")
+
+
+def _archive_trouble(job: Job, said: str) -> ImageError:
+    said = plain_line(said)
+    if "does not have a Release file" in said:
+        return ImageError(f"the mirror does not have {job.suite}: {said}", hint="name another one: --mirror URL")
+    if found := _NO_PACKAGE.search(said):
+        return ImageError(
+            f"{job.suite} has no package {found[1]}", hint="look for its name at packages.debian.org"
+        )
+    if said.startswith(("Failed to fetch", "Unable to fetch")):
+        return ImageError(f"the mirror does not answer any more: {said}", hint=f"try it again; {_output(job)}")
     return ImageError(
         f"mmdebstrap could not make {job.suite}: {said}",
-        hint=f"the whole output is in {job.log}; is the mirror of this host's apt reachable (`apt-get update`)?",
+        hint=f"{_output(job)}; is the mirror of this host's apt reachable (`apt-get update`)?",
     )
+
+
+def _output(job: Job) -> str:
+    return f"the whole output is in {job.log}"

@@ -8,9 +8,18 @@ from typing import Final
 
 from kvm_action import proc
 from kvm_action.errors import ImageError
-from kvm_action.images.tools import QEMU_IMG, out_of_space
+from kvm_action.images.disk_header import Header, header_of
+from kvm_action.images.tools import PRLIMIT, QEMU_IMG, out_of_space, require_all
+from kvm_action.units import format_size
 
 LONG = timedelta(minutes=30)
+SMALLEST: Final = 1 << 20
+LARGEST: Final = 16 << 40
+"""ext4 ends there, and so does a plan's machine.disk."""
+
+_MEMORY: Final = 4 << 30
+_CHECKED: Final = ("qcow2", "vmdk")
+_LEAKS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +33,12 @@ class DiskInfo:
 
 
 def probe(path: Path) -> DiskInfo:
-    """Look at a disk file. Raises ImageError when it is not there or cannot be read as a disk."""
+    """Look at a disk file, as what its header says it is. Raises ImageError when it is no disk, or not there."""
     if not path.is_file():
         raise ImageError(
             f"there is no image file {path}", hint="check the path; `kvm-e2e image list` shows the store"
         )
-    done = _qemu_img("info", "--force-share", "--output=json", path)
+    done = _qemu_img("info", "--force-share", "--output=json", "-f", _header(path).format or "raw", path)
     if not done.ok:
         raise ImageError(f"{path} cannot be read as a disk image: {done.last_words}", hint=_REPLACE)
     facts = json.loads(done.stdout)
@@ -46,32 +55,63 @@ def require_sound(path: Path) -> DiskInfo:
     """Probe a disk file that came from outside, and refuse what must not be a base image.
 
     Raises ImageError for a file that needs other files (a backing file or an external data file could point at
-    anything on this host), and for one that is damaged or was cut short.
+    anything on this host) before any program opens it, and for one that is damaged or was cut short.
     """
+    if path.is_file() and (objection := _header(path).objection):
+        raise ImageError(f"{path} cannot be an image: {objection}", hint=_hint(path, objection))
     info = probe(path)
-    if needed := info.backing_file or info.data_file:
+    if info.backing_file or info.data_file:
+        raise ImageError(f"{path} is not complete in itself", hint=_hint(path, "complete"))
+    if not SMALLEST <= info.virtual_bytes <= LARGEST:
         raise ImageError(
-            f"{path} is not complete in itself: it needs {needed}",
-            hint=f"make one file of it: qemu-img convert -O qcow2 {path} whole.qcow2",
+            f"{path} says that its disk has {format_size(info.virtual_bytes)}",
+            hint=f"an image has from {format_size(SMALLEST)} to {format_size(LARGEST)}",
         )
-    if info.format == "qcow2":
-        check(path)
+    if info.format in _CHECKED:
+        check(path, info.format)
     return info
+
+
+def _header(path: Path) -> Header:
+    try:
+        return header_of(path)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}", hint="may this user read it?") from error
+
+
+def _hint(path: Path, objection: str) -> str:
+    if "complete" in objection or "other files" in objection:
+        return f"make one file of it where it was made: qemu-img convert -O qcow2 {path.name} whole.qcow2"
+    return "an image is a qcow2, raw or vmdk file"
 
 
 _CLUSTER: Final = 1 << 16
 """qcow2's usual cluster. The last one may be written in part: the rest of it reads as zeros."""
 
 
-def check(path: Path) -> None:
-    """Let qemu-img check a qcow2 file's tables and extent. Raises ImageError when they are not in order."""
-    done = _qemu_img("check", "--force-share", "-q", "-f", "qcow2", path, timeout=LONG)
-    if not done.ok:
-        raise ImageError(f"{path} is damaged: {done.last_words}", hint=_REPLACE)
-    if (ends := _end_of_data(path)) >= path.stat().st_size + _CLUSTER:
+def check(path: Path, disk_format: str = "qcow2") -> None:
+    """Let qemu-img check a file's tables and extent. Raises ImageError when they are not in order.
+
+    Clusters that nothing refers to do no harm: they are left behind by the conversion.
+    """
+    done = _qemu_img("check", "--force-share", "--output=json", "-f", disk_format, path, timeout=LONG)
+    if done.status not in (0, _LEAKS):
+        raise ImageError(f"{path} is damaged: {_what_is_wrong(done)}", hint=_REPLACE)
+    ends = int(json.loads(done.stdout).get("image-end-offset", 0))
+    if ends >= path.stat().st_size + _CLUSTER:
         raise ImageError(
             f"{path} was cut short: its data ends at byte {ends}, the file at {path.stat().st_size}", hint=_REPLACE
         )
+
+
+def _what_is_wrong(done: proc.Completed) -> str:
+    """It says so on standard error when it cannot go on, else as numbers in its document."""
+    if done.stderr.strip():
+        return done.last_words
+    found = json.loads(done.stdout)
+    return (
+        f"{found.get('corruptions', 0)} entries of its tables are wrong, {found.get('leaks', 0)} clusters are lost"
+    )
 
 
 def snapshots(path: Path) -> dict[str, int]:
@@ -132,14 +172,10 @@ def create_overlay(base: Path, overlay: Path, virtual_bytes: int) -> None:
         raise ImageError(f"no overlay on {base} could be made: {done.last_words}")
 
 
-def _end_of_data(path: Path) -> int:
-    done = _qemu_img("check", "--force-share", "--output=json", "-f", "qcow2", path, timeout=LONG)
-    return int(json.loads(done.stdout).get("image-end-offset", 0)) if done.ok else 0
-
-
 def _qemu_img(*arguments: str | Path, timeout: timedelta = timedelta(minutes=1)) -> proc.Completed:
-    QEMU_IMG.require()
-    return proc.run(["qemu-img", *arguments], timeout=timeout)
+    """Run it, without more memory than any sound file makes it need: a crafted one can ask for a lot."""
+    require_all([QEMU_IMG, PRLIMIT])
+    return proc.run(["prlimit", f"--as={_MEMORY}", "--", "qemu-img", *arguments], timeout=timeout)
 
 
 _REPLACE = "fetch or build it again; `kvm-e2e image build debian-13` makes a fresh one"

@@ -10,10 +10,12 @@ from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError, PlanError
 from kvm_action.images import qemu_img
 from kvm_action.images.model import Firmware, Image
+from kvm_action.images.presets import PRESETS
 from kvm_action.images.recipes import RECIPES
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DISK_SUFFIXES = {".qcow2", ".raw", ".img", ".vmdk"}
+_CAN_BE_BUILT = (*RECIPES, *PRESETS)
 _RUNNABLE = {"qcow2", "raw"}
 
 
@@ -33,7 +35,7 @@ def require_name(name: str) -> None:
 
 def unknown(name: str, there: Sequence[str]) -> ImageError:
     """The error for a name that the store does not have."""
-    close = get_close_matches(name, [*there, *(recipe for recipe in RECIPES if recipe not in there)], n=1)
+    close = get_close_matches(name, [*there, *(recipe for recipe in _CAN_BE_BUILT if recipe not in there)], n=1)
     meant = f"; did you mean {close[0]}?" if close and close[0] != name else ""
     wanted = close[0] if close else name
     return ImageError(
@@ -45,9 +47,9 @@ def how_to_get(name: str, *, there: bool = False, again: bool = False) -> str:
     """The command that brings the image of that name into the store."""
     if there:
         return f"use {name}, or see `kvm-e2e image list`"
-    if name in RECIPES:
+    if name in _CAN_BE_BUILT:
         return f"kvm-e2e image build {name}{' --force' if again else ''}"
-    return f"kvm-e2e image import FILE --name {name} --sha256 HEX, or build one of: {', '.join(RECIPES)}"
+    return f"kvm-e2e image import FILE --name {name} --sha256 HEX, or build one of: {', '.join(_CAN_BE_BUILT)}"
 
 
 def image_of_file(path: Path) -> Image:

@@ -11,19 +11,15 @@ import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from kvm_action import proc
-from kvm_action.errors import ImageError
-from kvm_action.images import qemu_img
+from kvm_action.images import debugfs, qemu_img
 from kvm_action.images.model import Image
 from kvm_action.images.partitions import root_offset
 from kvm_action.images.store import Store
-from kvm_action.images.tools import DEBUGFS, SEARCH_PATH, require_space
+from kvm_action.images.tools import require_space
 
-_ALLOWED: Final = timedelta(minutes=10)
 _ROW: Final = re.compile(r"/(\d+)/(\d+)/(\d+)/(\d+)/([^/]+)/\d*/")
 _CAPABILITY: Final = re.compile(r"\s+security\.capability \(\d+\) = ((?:[0-9a-f]{2} )+)")
 _NO_FILES: Final = ("lost+found",)
@@ -42,7 +38,6 @@ class Inode:
 @contextlib.contextmanager
 def root_archive(store: Store, image: Image) -> Iterator[Path]:
     """The archive as a file that is gone with the context. Raises ImageError, HostError."""
-    DEBUGFS.require()
     with store.workplace("root") as folder:
         require_space(folder, 3 * image.bytes, f"the files of {image.name}")
         disk, tree, archive = folder / "disk.raw", folder / "tree", folder / "root.tar"
@@ -50,7 +45,7 @@ def root_archive(store: Store, image: Image) -> Iterator[Path]:
         place = f"{disk}?offset={root_offset(disk)}"
         tree.mkdir()
         try:
-            _debugfs(place, [f"rdump / {_quoted(str(tree))}"])
+            debugfs.run(place, [f"rdump / {debugfs.quoted(str(tree))}"])
             inodes = _inodes(place, tree)
             _pack(tree, inodes, _capabilities(place, inodes), archive)
         finally:
@@ -61,7 +56,7 @@ def root_archive(store: Store, image: Image) -> Iterator[Path]:
 def _inodes(place: str, tree: Path) -> dict[str, Inode]:
     """By path, without the leading slash: what the files that were written out to ``tree`` are in truth."""
     folders = [os.path.relpath(path, tree) for path, _, _ in os.walk(tree)]
-    answers = _debugfs(place, [f"ls -p {_quoted('/' + ('' if f == '.' else f))}" for f in folders])
+    answers = debugfs.run(place, [f"ls -p {debugfs.quoted('/' + ('' if f == '.' else f))}" for f in folders])
     return {
         name if folder == "." else f"{folder}/{name}": inode
         for folder, answer in zip(folders, answers, strict=True)
@@ -72,7 +67,7 @@ def _inodes(place: str, tree: Path) -> dict[str, Inode]:
 def _capabilities(place: str, inodes: Mapping[str, Inode]) -> dict[int, bytes]:
     """By inode: what `setcap` gave to a program."""
     numbers = sorted({each.number for each in inodes.values() if stat.S_ISREG(each.mode)})
-    answers = _debugfs(place, [f"ea_list <{number}>" for number in numbers])
+    answers = debugfs.run(place, [f"ea_list <{number}>" for number in numbers])
     found = {number: capability(answer) for number, answer in zip(numbers, answers, strict=True)}
     return {number: value for number, value in found.items() if value}
 
@@ -118,32 +113,6 @@ def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         path.chmod(0o400)
     with path.open("rb") as content:
         archive.addfile(member, content)
-
-
-def _debugfs(place: str, commands: Sequence[str]) -> list[list[str]]:
-    """What debugfs prints for each command."""
-    done = proc.run(
-        ["debugfs", "-f", "-", place],
-        stdin="".join(f"{command}\n" for command in commands),
-        timeout=_ALLOWED,
-        environment={"PATH": SEARCH_PATH, "LC_ALL": "C", "DEBUGFS_PAGER": "cat"},
-    )
-    answers: list[list[str]] = []
-    for line in done.stdout.splitlines():
-        if line.startswith("debugfs: "):
-            answers.append([])
-        elif answers:
-            answers[-1].append(line)
-    if not done.ok or len(answers) != len(commands):
-        raise ImageError(
-            f"the root file system cannot be read: {done.last_words}",
-            hint="a container's files are taken from ext2, ext3 and ext4 only; or name a container image: docker://…",
-        )
-    return answers
-
-
-def _quoted(path: str) -> str:
-    return '"' + path.replace('"', '""') + '"'
 
 
 def _make_removable(tree: Path) -> None:

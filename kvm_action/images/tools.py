@@ -32,6 +32,7 @@ class Tool:
 
 QEMU_IMG: Final = Tool("qemu-img", "qemu-utils")
 MMDEBSTRAP: Final = Tool("mmdebstrap", "mmdebstrap")
+PRLIMIT: Final = Tool("prlimit", "util-linux")
 SETPRIV: Final = Tool("setpriv", "util-linux")
 NEWUIDMAP: Final = Tool("newuidmap", "uidmap")
 DEBUGFS: Final = Tool("debugfs", "e2fsprogs")

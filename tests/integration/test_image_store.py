@@ -11,8 +11,9 @@ import pytest
 from kvm_action.digest import sha256_of
 from kvm_action.errors import E2EError, ImageError, PlanError
 from kvm_action.images import qemu_img
-from kvm_action.images.importing import import_file, imported
-from kvm_action.images.model import Firmware, Image
+from kvm_action.images.checksums import Checksum
+from kvm_action.images.importing import Promise, import_file
+from kvm_action.images.model import Image, Input
 from kvm_action.images.store import Store
 
 pytestmark = pytest.mark.integration
@@ -21,17 +22,17 @@ pytestmark = pytest.mark.integration
 def disk(folder: Path, name: str = "disk.qcow2", kind: str = "qcow2", data: int = 1 << 20) -> Path:
     path = folder / name
     raw = folder / f"{name}.raw"
-    raw.write_bytes(os.urandom(data) + bytes(8 << 20))
+    raw.write_bytes(os.urandom(510) + b"\x55\xaa" + os.urandom(data) + bytes(8 << 20))
     subprocess.run(["qemu-img", "convert", "-O", kind, raw, path], check=True)
     raw.unlink()
     return path
 
 
 def take(store: Store, path: Path, name: str = "mine", sha256: str = "") -> Image:
-    facts = imported(Firmware.BIOS, "debian-13")
-    return import_file(
-        store, path, name=name, facts=facts, sha256=sha256 or sha256_of(path), progress=lambda _line: None
+    promise = Promise(
+        checksum=Checksum("sha256", sha256 or sha256_of(path)), place=Input(name="file", value=str(path))
     )
+    return import_file(store, path, name=name, promise=promise, progress=lambda _line: None)
 
 
 @pytest.fixture

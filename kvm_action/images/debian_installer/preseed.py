@@ -92,6 +92,6 @@ def mistakes(path: Path) -> list[str]:
 def unknown_mirror(recipe: Recipe) -> ImageError:
     """The error where no mirror is known that the installer could be told."""
     return ImageError(
-        f"the installer of {recipe.name} needs a mirror, and this host's apt has none of Debian",
-        hint="give an ISO file and a preseed that names a mirror: --iso FILE --preseed FILE",
+        f"the installer of {recipe.name} needs a mirror, and this host's apt has none of Debian's",
+        hint="name one: --mirror URL; or give an ISO file and a preseed that names one: --iso FILE --preseed FILE",
     )

@@ -14,6 +14,8 @@ systemctl mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-up
 if [ -n "${FILE_SYSTEM:-}" ]; then # else Debian's installer has settled these
     printf 'LANG=C.UTF-8\n' >/etc/default/locale
     printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 0\n' "$FILE_SYSTEM" >/etc/fstab
+    [ "$FIRMWARE" != uefi ] || printf 'UUID=%s-%s /boot/efi vfat umask=0077,nofail 0 0\n' \
+        "${ESP_SERIAL%????}" "${ESP_SERIAL#????}" >>/etc/fstab
     printf 'debian\n' >/etc/hostname
     printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >/etc/hosts
 fi
@@ -22,6 +24,7 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 dpkg-query --show --showformat '${Package}\t${Version}\n' >/var/tmp/kvm-e2e/packages
 
 # The seal: identity, logs and caches are the first boot's own.
+rm -rf /var/tmp/kvm-e2e/user
 rm -f /etc/ssh/ssh_host_* /var/lib/systemd/random-seed /var/lib/dbus/machine-id /etc/apt/apt.conf.d/00mmdebstrap
 : >/etc/machine-id
 apt-get clean
