@@ -1,4 +1,4 @@
-"""The examples for Packer and Terraform hold together, as an HCL parser reads them: neither tool is always there."""
+"""The examples for Packer and Terraform hold together, as a parser of HCL reads them."""
 
 import re
 from collections.abc import Iterator
