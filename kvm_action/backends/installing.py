@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -152,7 +152,7 @@ def _machine(
     ):
         reap(connection, runs)
         qemu_img.create_empty(folder.overlay, wish.recipe.disk_bytes)
-        spec = _spec(folder, medium, run, chosen.name)
+        spec = replace(_spec(folder, medium, run, chosen.name), is_system=connection.is_system)
         progress(f"installing {wish.recipe.name} on {chosen.name}: {medium.origin}")
         with installing(connection, spec, watch.on_screen, watch.on_syslog) as domain:
             yield domain, watch, folder.overlay

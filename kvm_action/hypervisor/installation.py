@@ -26,6 +26,8 @@ class InstallationSpec:
     disk: Path
     disc: Path | None
     mac: str
+    is_system: bool = False
+    """QEMU runs as another user than we do."""
 
 
 def installation_xml(spec: InstallationSpec) -> str:

@@ -35,8 +35,16 @@ def test_freed_space_goes_back_to_the_host_while_it_installs() -> None:
 
 def test_a_disc_is_in_the_drive_only_when_there_is_one() -> None:
     assert "cdrom" not in installation_xml(SPEC)
+    assert "seclabel" not in installation_xml(replace(SPEC, disc=Path("/x.iso")))
     drive = ElementTree.fromstring(installation_xml(replace(SPEC, disc=Path("/x.iso"))))
     assert drive.find("devices/disk[@device='cdrom']/readonly") is not None
+
+
+def test_a_users_iso_stays_the_users_where_qemu_is_another_user() -> None:
+    domain = ElementTree.fromstring(installation_xml(replace(SPEC, disc=Path("/x.iso"), is_system=True)))
+    label = domain.find("devices/disk[@device='cdrom']/source/seclabel")
+    assert label is not None
+    assert label.get("relabel") == "no"
 
 
 def test_paths_and_leases_with_hostile_characters_stay_what_they_are() -> None:
