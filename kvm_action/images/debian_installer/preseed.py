@@ -19,6 +19,9 @@ _OF_THE_DISK: Final = frozenset(
 )
 """What the installer chooses by itself: kernel, initramfs and boot loader."""
 
+_AT_THE_END: Final = frozenset({"systemd-resolved"})
+"""It takes the name servers away, which the installer's later steps need; our own last script adds it."""
+
 _ALWAYS: Final = """
 # kvm-e2e: the machine ends when the installation does.
 d-i debian-installer/exit/poweroff boolean true
@@ -55,7 +58,7 @@ def default_preseed(recipe: Recipe, mirror: Mirror) -> Preseed:
         "SERVICES": "security, updates" if mirror.security else "updates",
         "SECURITY_HOST": security.netloc,
         "SECURITY_DIRECTORY": security.path.rstrip("/"),
-        "PACKAGES": " ".join(packages_for(recipe)),
+        "PACKAGES": " ".join(name for name in packages_for(recipe) if name not in _AT_THE_END),
     }
     filled = re.sub(r"@([A-Z_]+)@", lambda found: values.get(found[1], found[0]), _OURS.read_text())
     return Preseed("the default preseed", filled + _ALWAYS)
