@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pycdlib
 import pytest
 from dying_proxy import proxy_that_dies
 from tooling import REPOSITORY, Ended, Tool
 
 from kvm_action.images import mirror
+from kvm_action.images.debian_installer.sources import from_package
+from kvm_action.images.recipes import RECIPES
 
 pytestmark = [pytest.mark.slow, pytest.mark.installer, pytest.mark.timeout(3600)]
 
@@ -56,6 +59,25 @@ def is_clean(tool: Tool, store: Path) -> bool:
     return not left and not tool.machines() and not (runs.exists() and list(runs.iterdir()))
 
 
+def mini_iso(folder: Path) -> Path:
+    """What Debian publishes as mini.iso: the kernel and the initramfs of its netboot package in the root."""
+    host_mirror = mirror.of_this_host()
+    assert host_mirror is not None
+    place = folder / "netboot"
+    place.mkdir()
+    medium, path, iso = (
+        from_package(RECIPES["debian-12"], host_mirror, place),
+        folder / "mini.iso",
+        pycdlib.PyCdlib(),
+    )
+    iso.new(interchange_level=3, rock_ridge="1.09", vol_ident="ISOIMAGE")
+    iso.add_file(str(medium.kernel), "/LINUX.;1", rr_name="linux")
+    iso.add_file(str(medium.initrd), "/INITRD.GZ;1", rr_name="initrd.gz")
+    iso.write(str(path))
+    iso.close()
+    return path
+
+
 @contextlib.contextmanager
 def nobody_listening() -> Iterator[int]:
     """A port of loopback that is taken and answers nobody."""
@@ -66,7 +88,7 @@ def nobody_listening() -> Iterator[int]:
 
 def test_a_question_that_the_preseed_leaves_open_is_shown_with_its_name(tool: Tool, own_store: Path) -> None:
     preseed = tool.write_plan(NETWORK, "custom.cfg")
-    ended = install(tool, "--preseed", str(preseed))
+    ended = install(tool, "--preseed", str(preseed), "--iso", str(mini_iso(tool.folder)))
     assert ended.status == 3
     assert "stage “network”: it waits for an answer" in ended.stderr
     assert "mirror" in ended.stderr.partition("waits for an answer")[2]
