@@ -33,7 +33,7 @@ class Patience:
 
 PATIENCE: Final = {
     "kvm": Patience(timedelta(seconds=12), timedelta(minutes=2), 1),
-    "tcg": Patience(timedelta(seconds=25), timedelta(minutes=6), 3),
+    "tcg": Patience(timedelta(seconds=25), timedelta(minutes=8), 5),
 }
 
 

@@ -44,7 +44,7 @@ CPUS: Final = 2
 LEAST_DISK: Final = 2 << 30
 """For our own preseed; whether another one fits is seen when the installer partitions the disk."""
 _SPACE: Final = 4 << 30
-_ARGUMENTS: Final = "auto=true priority=critical DEBIAN_FRONTEND=text DEBCONF_DEBUG=5 console=ttyS0,115200"
+_ARGUMENTS: Final = "auto=true priority=critical DEBIAN_FRONTEND=text DEBCONF_DEBUG=5 quiet console=ttyS0,115200"
 
 
 @dataclass(frozen=True, kw_only=True)

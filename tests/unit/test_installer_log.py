@@ -86,7 +86,7 @@ def test_a_stage_that_goes_on_for_ever_is_ended_at_its_limit() -> None:
     seen, limit = Watched(), LIMITS[Stage.START].total_seconds()
     seen.now = limit + 1
     seen.watch.on_screen(b"still alive")
-    assert "this stage took longer than 2 min 00 s" in seen.trouble()
+    assert "this stage took longer than 3 min 00 s" in seen.trouble()
 
 
 def test_emulation_is_given_more_time() -> None:

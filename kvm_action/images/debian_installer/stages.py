@@ -31,7 +31,7 @@ class Stage(StrEnum):
 
 
 LIMITS: Final = {
-    Stage.START: timedelta(minutes=2),
+    Stage.START: timedelta(minutes=3),
     Stage.NETWORK: timedelta(minutes=5),
     Stage.PARTITIONING: timedelta(minutes=4),
     Stage.BASE: timedelta(minutes=15),
@@ -39,7 +39,7 @@ LIMITS: Final = {
     Stage.BOOT_LOADER: timedelta(minutes=4),
     Stage.FINISH: timedelta(minutes=10),
 }
-"""How long each may take on KVM; emulation is given five times as much."""
+"""How long each may take on KVM; emulation is given five times that."""
 
 _ITEMS: Final = {
     **dict.fromkeys(

@@ -2,7 +2,8 @@
 # Argument: none; the packages are in the file beside it.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-apt-get install --yes --no-install-recommends $(cat /var/tmp/kvm-e2e/packages.list)
+add() { apt-get install --yes --no-install-recommends $(cat /var/tmp/kvm-e2e/packages.list); }
+add || { apt-get update && add; }
 
 # The network is cloud-init's and networkd's affair; two managers would fight for the card.
 [ ! -e /etc/network/interfaces ] || printf 'auto lo\niface lo inet loopback\n' >/etc/network/interfaces
