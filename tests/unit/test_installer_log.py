@@ -15,6 +15,13 @@ PARTMAN = b"Nov 24 18:01:01 main-menu[233]: INFO: Menu item 'partman-base' selec
 COUNTRY = b"Debian archive mirror country:\r\n  1: Austria  2: Belgium\r\nPrompt: '?' for help> "
 
 
+ASKED = (
+    b"Nov 24 18:00:01 debconf: --> INPUT critical mirror/country\n"
+    b"Nov 24 18:00:01 debconf: <-- 0 question will be asked\n"
+    b"Nov 24 18:00:01 debconf: --> INPUT low mirror/suite\n"
+)
+
+
 class Named(io.BytesIO):
     """A file that has a name and keeps what was written when it is closed."""
 
@@ -61,7 +68,7 @@ def test_a_menu_item_that_is_looked_at_again_does_not_turn_the_installation_back
 
 def test_a_question_is_noticed_when_its_prompt_stands_and_is_shown() -> None:
     seen = Watched()
-    seen.watch.on_syslog(NETCFG + b"Nov 24 18:00:01 debconf: --> INPUT critical mirror/country\n")
+    seen.watch.on_syslog(NETCFG + ASKED)
     seen.watch.on_screen(COUNTRY)
     seen.now = 5
     assert not seen.trouble(), "some prompts answer themselves"

@@ -60,6 +60,7 @@ _FAILED: Final = re.compile(r"main-menu\[\d+\]: .*Menu item '([\w.+-]+)' failed"
 _OURS: Final = re.compile(r" kvm-e2e: (.*)$")
 _PACKAGE: Final = re.compile(r" kvm-e2e-package: (\S+)(?:\t|\^I| +)(\S+)$")
 _QUESTION: Final = re.compile(r"INPUT (?:critical|high|medium|low) ([\w./+-]+)$")
+_WILL_BE_ASKED: Final = re.compile(r"<-- 0 question will be asked$")
 _PROMPT: Final = re.compile(r"(Prompt: .*>|\[Press enter to continue\]) ?$")
 _NO_SPACE: Final = re.compile(r"No space left on device", re.IGNORECASE)
 
@@ -102,6 +103,7 @@ class InstallLog:
         """The name of the question that was put last, as a preseed would answer it."""
         self.is_disk_full = False
         self.packages: list[Package] = []
+        self._candidate = ""
         self._screen = _Lines()
         self._syslog = _Lines()
 
@@ -139,7 +141,9 @@ class InstallLog:
         elif found := _FAILED.search(line):
             self.failed_item = found[1]
         elif found := _QUESTION.search(line):
-            self.question = found[1]
+            self._candidate = found[1]
+        elif _WILL_BE_ASKED.search(line):
+            self.question = self._candidate
         elif found := _PACKAGE.search(line):
             if len(self.packages) < PACKAGE_LIMIT:
                 self.packages.append(Package(name=found[1], version=found[2]))
