@@ -81,7 +81,7 @@ bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy h
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ROWS)
 
 bench-images: .host-bench setup ## how long an image takes to build (minutes each)
-	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build
+	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build image-build-uefi
 
 ACTION_TESTS := build/action-tests/.installed
 

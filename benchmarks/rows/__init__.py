@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks.reading import Reading
-from benchmarks.rows import cold_boot, copy_tree, hello, help_time, image_build, warm_hello, warm_start
+from benchmarks.rows import cold_boot, copy_tree, hello, help_time, image_build, promote, warm_hello, warm_start
 from benchmarks.workshop import Workshop
 
 Row = Callable[[Workshop], list[Reading]]
@@ -21,5 +21,9 @@ ROWS: Final[dict[str, Row]] = {
     "cold-boot": cold_boot.measure,
 }
 
-LONG_ROWS: Final[dict[str, Row]] = {"image-build": image_build.measure}
+LONG_ROWS: Final[dict[str, Row]] = {
+    "image-build": image_build.measure,
+    "image-build-uefi": image_build.measure_uefi,
+    "promote": promote.measure,
+}
 """Only when they are asked for: minutes of building."""

@@ -10,6 +10,7 @@ from typing import Final
 from kvm_action import results, seed, ssh
 from kvm_action.backends import evidence, first_boot, trouble
 from kvm_action.backends.boot_watch import EVIDENCE_LINES
+from kvm_action.backends.firmware import require_firmware
 from kvm_action.backends.keeping import keep_machine, record_of
 from kvm_action.backends.parts import Parts
 from kvm_action.backends.reaping import reap
@@ -58,6 +59,7 @@ class VirtualMachine(Parts):
     def check_host(self) -> str:
         """Look for all that the other steps need, before anything is made; take away what dead runs left."""
         image, accel, connection = self.image, self.accel, self.connection
+        require_firmware(image, self.plan.machine.firmware)
         if self.plan.machine.network != USER_NETWORK:
             require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):

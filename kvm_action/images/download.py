@@ -73,11 +73,8 @@ def fetch_text(url: str, patience: Patience | None = None) -> str:
 
     Raises ImageError, PlanError.
     """
-    require_trusted(url)
     try:
-        with _client(patience or Patience()) as client, client.stream("GET", url) as response:
-            for hop in (*response.history, response):
-                require_trusted(str(hop.url))
+        with _client(patience or Patience(), _trusted_only) as client, client.stream("GET", url) as response:
             _require_success(url, response)
             text = b""
             for piece in response.iter_bytes():
@@ -92,11 +89,20 @@ def fetch_text(url: str, patience: Patience | None = None) -> str:
 
 
 @contextmanager
-def _client(patience: Patience) -> Iterator[httpx.Client]:
-    limits = httpx.Timeout(patience.silence.total_seconds())
-    headers = {"Accept-Encoding": "identity", "User-Agent": "kvm-e2e"}
-    with httpx.Client(timeout=limits, headers=headers, follow_redirects=True, max_redirects=5) as client:
+def _client(patience: Patience, *before_each: Callable[[httpx.Request], None]) -> Iterator[httpx.Client]:
+    """``before_each`` is called before each request, those that a redirection leads to included."""
+    with httpx.Client(
+        timeout=httpx.Timeout(patience.silence.total_seconds()),
+        headers={"Accept-Encoding": "identity", "User-Agent": "kvm-e2e"},
+        follow_redirects=True,
+        max_redirects=5,
+        event_hooks={"request": list(before_each)},
+    ) as client:
         yield client
+
+
+def _trusted_only(request: httpx.Request) -> None:
+    require_trusted(str(request.url))
 
 
 @contextmanager

@@ -38,11 +38,18 @@ _NO_PACKAGE: Final = re.compile(
 )
 _SCRIPT_FAILED: Final = "E: the script ended with status "
 _TOO_SMALL: Final = "E: the disk is too small: "
-_RUN_SCRIPT: Final = (
-    f'echo "I: running the script..." >&2; chroot "$1" env DEBIAN_FRONTEND=noninteractive {USER_SCRIPT} '
-    f'</dev/null >&2 || {{ echo "{_SCRIPT_FAILED}$?" >&2; exit 1; }}'
-)
-"""Standard input is the disk: the script must not get hold of it."""
+_RUN_SCRIPT: Final = f"""
+echo "I: running the script..." >&2
+rm -f "$1/etc/resolv.conf"
+cp --dereference /etc/resolv.conf "$1/etc/resolv.conf"
+chroot "$1" env DEBIAN_FRONTEND=noninteractive {USER_SCRIPT} </dev/null >&2 || {{
+    echo "{_SCRIPT_FAILED}$?" >&2
+    exit 1
+}}"""
+"""Standard input is the disk: the script must not get hold of it. Names are looked up as on the host."""
+
+_NOTES: Final = '"$1/var/lib/dpkg/updates"'
+"""Where dpkg notes, with two fsyncs a package and state, what it would need to go on after a power cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +78,10 @@ def command_line(job: Job) -> tuple[str, ...]:
         *("mmdebstrap", "--variant=apt", "--format=null", "--skip=cleanup"),
         "--dpkgopt=force-unsafe-io",
         f"--include={','.join(job.packages)}",
+        f"--essential-hook=mount -t tmpfs -o mode=755 notes {_NOTES}",
         f"--essential-hook=tar-in {quote(str(job.guest_tar))} /",
         *([f"--customize-hook={_RUN_SCRIPT}"] if job.script else ()),
+        f"--customize-hook=umount {_NOTES}",
         f"--customize-hook={inside}/customize.sh >&2",
         f"--customize-hook=copy-out {SCRIPTS}/packages {quote(str(job.report))}",
         f"--customize-hook={inside}/pack.sh >&2",

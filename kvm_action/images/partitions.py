@@ -13,7 +13,7 @@ from kvm_action.images.tools import SEARCH_PATH, SFDISK
 _LINUX: Final = "83"
 _LINUX_DATA: Final = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 _ROOT_X86_64: Final = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
-_EFI_SYSTEM: Final = {"ef", "c12a7328-f81f-11d2-ba4b-00c93ec93b3b"}
+_EFI_SYSTEM: Final = {"ef", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"}
 """https://uapi-group.org/specifications/specs/discoverable_partitions_specification/"""
 _BOOT_MARK: Final = b"\x55\xaa"
 _BOOT_CODE: Final = 440

@@ -1,7 +1,8 @@
-"""The images that `bootstrap` can make: suite, packages, disk, and what else is run in it. Values only."""
+"""The images that `bootstrap` can make: suite, packages, disk, and what else is run in it. Starts nothing."""
 
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from kvm_action.errors import PlanError
@@ -29,6 +30,14 @@ class Script:
 
     name: str
     content: bytes = field(repr=False)
+
+
+def read_script(path: Path) -> Script:
+    """The script in a file. Raises PlanError."""
+    try:
+        return Script(name=path.name, content=path.read_bytes())
+    except OSError as error:
+        raise PlanError(f"the script {path} cannot be read: {error.strerror}", hint="check the path") from error
 
 
 @dataclass(frozen=True, kw_only=True)

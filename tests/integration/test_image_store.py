@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 def disk(folder: Path, name: str = "disk.qcow2", kind: str = "qcow2", data: int = 1 << 20) -> Path:
     path = folder / name
     raw = folder / f"{name}.raw"
-    raw.write_bytes(os.urandom(510) + b"\x55\xaa" + os.urandom(data) + bytes(8 << 20))
+    raw.write_bytes(os.urandom(440) + bytes(70) + b"\x55\xaa" + os.urandom(data) + bytes(8 << 20))
     subprocess.run(["qemu-img", "convert", "-O", kind, raw, path], check=True)
     raw.unlink()
     return path

@@ -13,7 +13,8 @@ from kvm_action.errors import PlanError
 from kvm_action.images import bootstrap, cloud, mirror
 from kvm_action.images.model import Firmware, Image
 from kvm_action.images.presets import PRESETS
-from kvm_action.images.recipes import RECIPES, Script, Tuning, tuned
+from kvm_action.images.recipe_file import is_recipe_file, load_recipe
+from kvm_action.images.recipes import RECIPES, Recipe, Tuning, read_script, tuned
 from kvm_action.images.reference import require_name, unknown
 from kvm_action.interruption import interruptible
 from kvm_action.paths import Home
@@ -26,6 +27,8 @@ class Asked:
     """What the user asked for; ``options`` are those of one method that were given."""
 
     name: str
+    recipe: Recipe | None = None
+    """When it came from a file."""
     called: str
     force: bool
     options: Mapping[str, object]
@@ -33,14 +36,18 @@ class Asked:
 
 def _bootstrap(asked: Asked) -> Image:
     options = asked.options
-    if (recipe := RECIPES.get(asked.name)) is None:
+    if asked.recipe:
+        recipe = asked.recipe
+    elif (known := RECIPES.get(asked.name)) is None:
         raise unknown(asked.name, [])
+    else:
+        recipe = known
     size, script, firmware = options.get("size"), options.get("script"), options.get("firmware")
     tuning = Tuning(
         packages=tuple(map(str, _several(options.get("package")))),
         disk_bytes=_size(str(size)) if size else None,
         firmware=Firmware(str(firmware)) if firmware else None,
-        script=_script(Path(str(script))) if script else None,
+        script=read_script(Path(str(script))) if script else None,
     )
     order = bootstrap.Order(recipe=tuned(recipe, tuning), name=asked.called, mirror=_mirror(options))
     return bootstrap.build(store_of_user(), order, say, force=asked.force)
@@ -100,7 +107,7 @@ _OPTIONS: Final = {
 
 
 @click.command()
-@click.argument("name", metavar="[NAME]", default=next(iter(RECIPES)))
+@click.argument("name", metavar="[NAME|RECIPE.yml]", default=next(iter(RECIPES)))
 @click.option("--method", type=click.Choice(list(METHODS)), help="How; by default what NAME says.")
 @click.option("--as", "called", metavar="NAME", help="What plans will call it, if not NAME.")
 @click.option("--force", is_flag=True, help="Make it again even when it is there.")
@@ -130,7 +137,7 @@ _OPTIONS: Final = {
 @click.option("--iso", metavar="FILE", help="installer: Debian's netinst ISO, instead of its netboot package.")
 @click.option("--accel", type=click.Choice([*Accel]), help="installer: KVM or emulation; found out by default.")
 def build(name: str, method: str | None, called: str | None, *, force: bool, **options: object) -> None:
-    """Make an image, without root.
+    """Make an image, without root: one that has a name here, or one of your own recipe.
 
     \b
     bootstrap  from Debian's packages: debian-13 (the default), debian-12
@@ -139,7 +146,14 @@ def build(name: str, method: str | None, called: str | None, *, force: bool, **o
                ubuntu-24.04-cloud, ubuntu-22.04-cloud
     """
     chosen = method or ("cloud" if name in PRESETS else "bootstrap")
-    asked = Asked(name=name, called=called or name, force=force, options=_given(chosen, options))
+    own = load_recipe(Path(name)) if is_recipe_file(name) else None
+    asked = Asked(
+        name=name,
+        recipe=own.recipe if own else None,
+        called=called or (own.name if own else name),
+        force=force,
+        options=_given(chosen, options),
+    )
     require_name(asked.called)
     tell_made(METHODS[chosen](asked))
 
@@ -162,10 +176,3 @@ def _size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise PlanError(f"--size: {error}", hint="write it as 8GiB or 6000MiB") from error
-
-
-def _script(path: Path) -> Script:
-    try:
-        return Script(name=path.name, content=path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"--script {path} cannot be read: {error.strerror}", hint="check the path") from error

@@ -1,0 +1,44 @@
+"""A kept machine's disk as an image: seconds for each gigabyte that is written."""
+
+import json
+
+from benchmarks.reading import Reading
+from benchmarks.workshop import Workshop, seconds
+
+SECONDS_PER_GB = 20
+GB = 1_000_000_000
+PLAN = (
+    "machine: {image: debian-12, cpus: 2, memory: 1GiB}\nsnapshots: []\nkeep: always\n"
+    "provision: {run: sudo dd if=/dev/urandom of=/var/lib/ballast bs=1M count=1500 status=none}\n"
+)
+
+
+def measure(workshop: Workshop) -> list[Reading]:
+    """Three promotions of one machine with 1.5 GB in it beside its system."""
+    workshop.tool("image", "build", "debian-12")
+    plan = workshop.folder / "plan.yml"
+    plan.write_text(PLAN)
+    run = workshop.run_plan(plan, workshop.folder / "out")["id"]
+    try:
+        taken = tuple(_promoted(workshop, run, number) for number in range(workshop.count(3)))
+    finally:
+        workshop.tool("vm", "destroy", run)
+    return [
+        Reading(
+            name="image promote",
+            unit="s/GB",
+            ours=taken,
+            at_most=SECONDS_PER_GB,
+            includes="snapshot, sealing in the guest, copy, check, checksum, going back; per GB of the image",
+        )
+    ]
+
+
+def _promoted(workshop: Workshop, run: str, number: int) -> float:
+    """Seconds for each gigabyte of the image's file."""
+    name = f"bench-promoted-{number}"
+    took = seconds(lambda: workshop.tool("image", "promote", run, "--as", name))
+    size = json.loads(workshop.tool("image", "inspect", name, "--json"))["bytes"]
+    workshop.tool("image", "remove", name)
+    workshop.say(f"  {size / GB:.2f} GB: {took:.1f} s")
+    return took / float(size / GB)
