@@ -35,13 +35,7 @@ class Asked:
 
 
 def _bootstrap(asked: Asked) -> Image:
-    options = asked.options
-    if asked.recipe:
-        recipe = asked.recipe
-    elif (known := RECIPES.get(asked.name)) is None:
-        raise unknown(asked.name, [])
-    else:
-        recipe = known
+    options, recipe = asked.options, _recipe(asked)
     size, script, firmware = options.get("size"), options.get("script"), options.get("firmware")
     tuning = Tuning(
         packages=tuple(map(str, _several(options.get("package")))),
@@ -51,6 +45,12 @@ def _bootstrap(asked: Asked) -> Image:
     )
     order = bootstrap.Order(recipe=tuned(recipe, tuning), name=asked.called, mirror=_mirror(options))
     return bootstrap.build(store_of_user(), order, say, force=asked.force)
+
+
+def _recipe(asked: Asked) -> Recipe:
+    if recipe := asked.recipe or RECIPES.get(asked.name):
+        return recipe
+    raise unknown(asked.name, [])
 
 
 def _mirror(options: Mapping[str, object]) -> mirror.Mirror | None:
@@ -75,9 +75,9 @@ def _cloud(asked: Asked) -> Image:
 
 
 def _installer(asked: Asked) -> Image:
-    if (recipe := RECIPES.get(asked.name)) is None:
-        raise unknown(asked.name, [])
-    options, home = asked.options, Home.from_environ()
+    options, recipe, home = asked.options, _recipe(asked), Home.from_environ()
+    if recipe.script or recipe.firmware is not Firmware.BIOS:
+        raise PlanError(f"the installer takes neither a script nor firmware: uefi, as {asked.name} has it")
     size, preseed, disc = options.get("size"), options.get("preseed"), options.get("iso")
     tuning = Tuning(
         packages=tuple(map(str, _several(options.get("package")))), disk_bytes=_size(str(size)) if size else None
@@ -141,7 +141,7 @@ def build(name: str, method: str | None, called: str | None, *, force: bool, **o
 
     \b
     bootstrap  from Debian's packages: debian-13 (the default), debian-12
-    installer  by Debian's own installer in a virtual machine, unattended: debian-13, debian-12 (half an hour)
+    installer  by Debian's own installer in a virtual machine, unattended, which takes long: debian-13, debian-12
     cloud      what its distribution publishes: debian-13-cloud, debian-12-cloud,
                ubuntu-24.04-cloud, ubuntu-22.04-cloud
     """
