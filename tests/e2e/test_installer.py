@@ -87,12 +87,12 @@ def nobody_listening() -> Iterator[int]:
 
 
 def test_a_question_that_the_preseed_leaves_open_is_shown_with_its_name(tool: Tool, own_store: Path) -> None:
-    preseed = tool.write_plan(NETWORK, "custom.cfg")
+    preseed = tool.write_plan(NETWORK + "d-i netcfg/disable_autoconfig boolean true\n", "custom.cfg")
     ended = install(tool, "--preseed", str(preseed), "--iso", str(mini_iso(tool.folder)))
     assert ended.status == 3
     assert "stage “network”: it waits for an answer" in ended.stderr
-    assert "mirror" in ended.stderr.partition("waits for an answer")[2]
-    assert "mirror/country" in ended.stderr
+    assert "IP address" in ended.stderr.partition("waits for an answer")[2]
+    assert "netcfg/get_ipaddress" in ended.stderr
     assert is_clean(tool, own_store)
 
 
