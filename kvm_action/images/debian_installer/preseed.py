@@ -54,6 +54,7 @@ def default_preseed(recipe: Recipe, mirror: Mirror) -> Preseed:
         "PROTOCOL": main.scheme,
         "HOST": main.netloc,
         "DIRECTORY": main.path.rstrip("/") or "/",
+        "SUITE": recipe.suite,
         "SERVICES": "security, updates" if mirror.security else "updates",
         "SECURITY_HOST": security.netloc,
         "SECURITY_DIRECTORY": security.path.rstrip("/"),
