@@ -27,7 +27,7 @@ from kvm_action.images import qemu_img
 from kvm_action.images.debian_installer.medium import Medium, add_files
 from kvm_action.images.debian_installer.payload import FOLDER, payload
 from kvm_action.images.debian_installer.preseed import Preseed, default_preseed, own_preseed, unknown_mirror
-from kvm_action.images.debian_installer.sources import digest_of, from_iso, from_package
+from kvm_action.images.debian_installer.sources import digest_of, from_iso, from_package, own_apt, require_udebs
 from kvm_action.images.mirror import Mirror
 from kvm_action.images.model import Facts, Firmware, Image, Input
 from kvm_action.images.recipes import Recipe
@@ -122,7 +122,9 @@ def _medium(wish: Wish, place: Path, progress: Progress) -> Medium:
     if wish.mirror is None:
         raise unknown_mirror(wish.recipe)
     progress(f"fetching the installer of {wish.recipe.suite}")
-    return from_package(wish.recipe, wish.mirror, place)
+    apt = own_apt(wish.recipe, wish.mirror, place)
+    require_udebs(apt)
+    return from_package(apt)
 
 
 def _inputs(wish: Wish, preseed: Preseed, medium: Medium) -> tuple[Input, ...]:

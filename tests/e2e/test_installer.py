@@ -12,8 +12,9 @@ import pytest
 from dying_proxy import proxy_that_dies
 from tooling import REPOSITORY, Ended, Tool
 
+from kvm_action.errors import ImageError
 from kvm_action.images import mirror
-from kvm_action.images.debian_installer.sources import from_package
+from kvm_action.images.debian_installer.sources import from_package, own_apt, require_udebs
 from kvm_action.images.recipes import RECIPES
 
 pytestmark = [pytest.mark.slow, pytest.mark.installer, pytest.mark.timeout(3600)]
@@ -66,7 +67,7 @@ def mini_iso(folder: Path) -> Path:
     place = folder / "netboot"
     place.mkdir()
     medium, path, iso = (
-        from_package(RECIPES["debian-12"], host_mirror, place),
+        from_package(own_apt(RECIPES["debian-12"], host_mirror, place)),
         folder / "mini.iso",
         pycdlib.PyCdlib(),
     )
@@ -99,7 +100,7 @@ def test_a_question_that_the_preseed_leaves_open_is_shown_with_its_name(tool: To
 def test_a_mirror_that_cannot_be_reached_is_told_and_leaves_nothing(tool: Tool, own_store: Path) -> None:
     with nobody_listening() as port:
         preseed = tool.write_plan(NETWORK + MIRROR.format(host=f"10.0.2.2:{port}", proxy=""), "custom.cfg")
-        ended = install(tool, "--preseed", str(preseed))
+        ended = install(tool, "--preseed", str(preseed), "--iso", str(mini_iso(tool.folder)))
     assert ended.status == 3
     assert "stage “network”" in ended.stderr
     assert "mirror" in ended.stderr.partition("stage “network”")[2].lower()
@@ -112,14 +113,27 @@ def test_a_mirror_that_goes_away_half_way_is_told_and_leaves_nothing(tool: Tool,
     host = urlsplit(host_mirror.main).netloc
     with proxy_that_dies(after=12) as (port, counted):
         told = NETWORK + MIRROR.format(host=host, proxy=f"http://10.0.2.2:{port}/")
-        ended = install(tool, "--preseed", str(tool.write_plan(told, "custom.cfg")))
+        preseed = tool.write_plan(told, "custom.cfg")
+        ended = install(tool, "--preseed", str(preseed), "--iso", str(mini_iso(tool.folder)))
     assert counted.served == 12, "it went through the proxy"
     assert ended.status == 3
     assert "stage “network”: it waits for an answer" in ended.stderr
     assert is_clean(tool, own_store)
 
 
+def require_a_whole_mirror(folder: Path) -> None:
+    """The installer fetches most of itself from a mirror; one that leaves that out cannot serve this test."""
+    host_mirror, place = mirror.of_this_host(), folder / "asking"
+    assert host_mirror is not None
+    place.mkdir()
+    try:
+        require_udebs(own_apt(RECIPES["debian-12"], host_mirror, place))
+    except ImageError as error:
+        pytest.skip(error.message)
+
+
 def test_debian_is_installed_and_hello_runs_on_it(tool: Tool, own_store: Path) -> None:
+    require_a_whole_mirror(tool.folder)
     made = install(tool, timeout=3500)
     assert made.status == 0, made.stderr
     for stage in ("network", "partitioning", "base system", "tasks", "boot loader", "finish"):

@@ -12,7 +12,7 @@ from kvm_action.images.model import Package
 
 NETCFG = b"Nov 24 18:00:01 main-menu[233]: INFO: Menu item 'netcfg' selected\n"
 PARTMAN = b"Nov 24 18:01:01 main-menu[233]: INFO: Menu item 'partman-base' selected\n"
-COUNTRY = b"Debian archive mirror country:\r\n  1: Austria  2: Belgium\r\nPrompt: '?' for help> "
+COUNTRY = b"Debian archive mirror country:\r\n  1: Austria  2: Belgium\r\nPrompt: '?' for help> \r\n\x1b[?2004h"
 
 
 ASKED = (

@@ -1,5 +1,6 @@
 """Where the installer's kernel and initramfs come from: Debian's netboot package, or an ISO file."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from kvm_action.images.recipes import Recipe
 from kvm_action.images.tools import Tool, require_all
 
 _DOWNLOAD: Final = timedelta(minutes=15)
+_SOURCES: Final = "apt/sources.list"
+_A_UDEB: Final = "finish-install"
 _IN_PACKAGE: Final = "usr/lib/debian-installer/images/{release}/amd64/text/debian-installer/amd64"
 _ON_ISO: Final = (
     ("/install.amd/vmlinuz", "/install.amd/initrd.gz"),
@@ -27,27 +30,55 @@ def package_of(recipe: Recipe) -> str:
     return f"debian-installer-{_release(recipe)}-netboot-amd64"
 
 
-def from_package(recipe: Recipe, mirror: Mirror, folder: Path) -> Medium:
-    """Download the netboot package of the recipe's release, verified by apt, and unpack it in ``folder``.
+@dataclass(frozen=True)
+class OwnApt:
+    """apt with lists and sources of its own, so that the host's release does not matter. It needs no root."""
 
-    apt is given lists and sources of its own, so that the host's release does not matter, and needs no root.
-    Raises ImageError when there is no such package, HostError when apt cannot be asked.
-    """
+    recipe: Recipe
+    folder: Path
+    command: tuple[str, ...]
+
+    def download(self, package: str) -> Path | str:
+        """A package's file, verified; or in apt's words why not."""
+        got = proc.run([*self.command, "download", package], timeout=_DOWNLOAD, cwd=self.folder)
+        return next(self.folder.glob(f"{package}_*"), got.last_words) if got.ok else got.last_words
+
+
+def own_apt(recipe: Recipe, mirror: Mirror, folder: Path) -> OwnApt:
+    """apt that knows what ``mirror`` has for the recipe's release. Raises HostError when it cannot be asked."""
     require_all([Tool("apt-get", "apt"), Tool("dpkg-deb", "dpkg")])
-    package, apt = package_of(recipe), _own_apt(recipe, mirror, folder)
-    updated = proc.run([*apt, "update"], timeout=_DOWNLOAD)
+    apt = OwnApt(recipe, folder, _command(recipe, mirror, folder))
+    updated = proc.run([*apt.command, "update"], timeout=_DOWNLOAD)
     if not updated.ok or "Failed to fetch" in updated.stderr:
         raise HostError(
-            f"the mirror of this host's apt does not serve {recipe.suite}: {updated.last_words}",
+            f"the mirror does not serve {recipe.suite}: {updated.last_words}",
             hint="is it reachable (`sudo apt-get update`)? or give an ISO file with --iso",
         )
-    got = proc.run([*apt, "download", package], timeout=_DOWNLOAD, cwd=folder)
-    if not got.ok:
+    return apt
+
+
+def from_package(apt: OwnApt) -> Medium:
+    """The installer of the recipe's release, out of its netboot package. Raises ImageError when there is none."""
+    package = package_of(apt.recipe)
+    got = apt.download(package)
+    if not isinstance(got, Path):
         raise ImageError(
-            f"the mirror of this host's apt has no package {package}: {got.last_words}",
-            hint="give the release's netinst ISO with --iso",
+            f"the mirror has no package {package}: {got}", hint="give the release's netinst ISO with --iso"
         )
-    return _unpacked(recipe, next(folder.glob(f"{package}_*.deb")), folder)
+    return _unpacked(apt.recipe, got, apt.folder)
+
+
+def require_udebs(apt: OwnApt) -> None:
+    """Raise ImageError unless the mirror has the installer's own packages: most of the installer is fetched."""
+    sources = apt.folder / _SOURCES
+    sources.write_text(sources.read_text().replace(" main\n", " main main/debian-installer\n"))
+    updated = proc.run([*apt.command, "update"], timeout=_DOWNLOAD)
+    got = apt.download(_A_UDEB) if updated.ok else updated.last_words
+    if not isinstance(got, Path):
+        raise ImageError(
+            f"the mirror has no packages for the installer itself (udeb), such as {_A_UDEB}: {got}",
+            hint="many mirrors and caches leave them out; name a whole one with --mirror, or give a netinst ISO",
+        )
 
 
 def from_iso(recipe: Recipe, disc: Path, folder: Path) -> Medium:
@@ -70,10 +101,10 @@ def _extract(disc: Path, wanted: dict[str, Path]) -> set[str]:
         raise ImageError(f"{disc} is no ISO file, or a damaged one: {error}", hint=WHICH_ISO) from error
 
 
-def _own_apt(recipe: Recipe, mirror: Mirror, folder: Path) -> list[str]:
+def _command(recipe: Recipe, mirror: Mirror, folder: Path) -> tuple[str, ...]:
     for place in ("lists/partial", "archives/partial"):
         (folder / "apt" / place).mkdir(parents=True)
-    sources = folder / "apt/sources.list"
+    sources = folder / _SOURCES
     sources.write_text(source_lines(mirror, recipe.suite)[0].replace("deb [", "deb [arch=amd64 ", 1) + "\n")
     (folder / "apt/status").touch()
     options = {
@@ -90,7 +121,8 @@ def _own_apt(recipe: Recipe, mirror: Mirror, folder: Path) -> list[str]:
         "APT::Sandbox::User": "root",  # where we are root, the sandbox's user could not reach our folder
         "Acquire::Languages": "none",
     }
-    return ["apt-get", "--quiet", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
+    told = (word for key, value in options.items() for word in ("-o", f"{key}={value}"))
+    return ("apt-get", "--quiet", *told)
 
 
 def _unpacked(recipe: Recipe, package: Path, folder: Path) -> Medium:
