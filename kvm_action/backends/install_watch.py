@@ -110,6 +110,7 @@ class InstallWatch:
         if log.failed_item:
             cause += f", after its step {log.failed_item} failed"
         shown = "".join(f"\n  | {line}" for line in log.screen[-SHOWN:])
+        shown += "".join(f"\n  > {line}" for line in log.complaints[-COMPLAINTS:])
         return ImageError(f"the Debian installer stopped in stage “{log.stage}”: {cause}{shown}", self._hint(disk))
 
     def _hint(self, disk: str) -> str:
@@ -117,7 +118,7 @@ class InstallWatch:
         if self.log.is_disk_full and disk:
             return f"give it a larger disk; {where}"
         if self.log.is_asking and self.log.question:
-            return f"a preseed answers it in a line that names {self.log.question}; {where}"
+            return f"the installer calls this question {self.log.question}, and a preseed may answer it; {where}"
         return where
 
     def _keep(self, name: str, data: bytes) -> None:
@@ -131,6 +132,8 @@ class InstallWatch:
 
 SHOWN: Final = 16
 """Lines of the screen in a message."""
+COMPLAINTS: Final = 3
+"""Lines of the log."""
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_a_question_is_noticed_when_its_prompt_stands_and_is_shown() -> None:
     told = seen.trouble()
     assert "stopped in stage “network”: it waits for an answer" in told
     assert "1: Austria  2: Belgium" in told
-    assert "names mirror/country" in told
+    assert "calls this question mirror/country" in told
     assert "x.log" in told
 
 
@@ -102,6 +102,17 @@ def test_emulation_is_given_more_time() -> None:
     seen.watch.on_screen(b"still alive")
     assert not seen.trouble()
     assert seen.watch.longest > sum(LIMITS.values(), timedelta())
+
+
+def test_what_the_installer_logged_of_the_trouble_is_shown_with_it() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(NETCFG + b"Nov 24 19:35:44 anna[2157]: 2026-11-24 19:35:42 ERROR 404: Not Found.\n")
+    seen.watch.on_syslog(b"Nov 24 19:35:45 anna[2157]: WARNING **: package retrieval failed\n")
+    seen.watch.on_screen(b"Prompt: '?' for help> ")
+    seen.now = 20
+    told = seen.trouble()
+    assert "\n  > anna[2157]: 2026-11-24 19:35:42 ERROR 404: Not Found." in told
+    assert "netcfg" not in told
 
 
 def test_a_full_disk_is_named_as_such_with_its_size() -> None:

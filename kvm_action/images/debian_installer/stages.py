@@ -62,6 +62,8 @@ _PACKAGE: Final = re.compile(r" kvm-e2e-package: (\S+)(?:\t|\^I| +)(\S+)$")
 _QUESTION: Final = re.compile(r"INPUT (?:critical|high|medium|low) ([\w./+-]+)$")
 _WILL_BE_ASKED: Final = re.compile(r"<-- 0 question will be asked$")
 _PROMPT: Final = re.compile(r"(Prompt: .*>|\[Press enter to continue\]) ?$")
+_STAMP: Final = re.compile(r"^\w{3} +\d+ [\d:]+ ")
+_COMPLAINT: Final = re.compile(r"ERROR|WARNING|\b[Ee]rror:|\b[Ff]ailed\b")
 _NO_SPACE: Final = re.compile(r"No space left on device", re.IGNORECASE)
 
 
@@ -131,9 +133,9 @@ class InstallLog:
         return self._screen.shown
 
     @property
-    def last_logged(self) -> tuple[str, ...]:
-        """The log's last lines."""
-        return self._syslog.shown
+    def complaints(self) -> tuple[str, ...]:
+        """Those of the log's last lines that tell of something wrong, without date and time."""
+        return tuple(_STAMP.sub("", line) for line in self._syslog.shown if _COMPLAINT.search(line))
 
     def _read(self, line: str, at: float) -> None:
         if found := _SELECTED.search(line):
