@@ -40,6 +40,9 @@ source "qemu" "debian" {
   iso_url          = var.base_image
   iso_checksum     = "sha256:${var.base_sha256}"
   format           = "qcow2"
+  disk_size        = "8G" # at least that of the base image, which grows into it
+  disk_cache       = "unsafe"
+  disk_discard     = "unmap"
   output_directory = var.output
   vm_name          = "image.qcow2"
 
