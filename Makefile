@@ -10,15 +10,15 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-action test-bench test-machines test-site bench bench-images requirements \
-	test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
+.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-site bench \
+	bench-images requirements test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-26s %s\n", $$1, $$2}'
 
 setup: .host $(STAMP) ## install what is missing: system packages (sudo), then the Python environment
 
-.PHONY: .host .host-rdp .host-tests .host-bench .host-site
+.PHONY: .host .host-rdp .host-tests .host-machines .host-bench .host-site
 .host:
 	@tools/host-packages run
 
@@ -27,6 +27,9 @@ setup: .host $(STAMP) ## install what is missing: system packages (sudo), then t
 
 .host-tests:
 	@tools/host-packages run test
+
+.host-machines: .host-tests
+	@tools/host-packages machines
 
 .host-site:
 	@command -v npm >/dev/null || tools/host-packages site
@@ -64,8 +67,11 @@ test-unit: setup ## the tests that need no machine (seconds)
 test-bench: .host-tests setup ## both backends measured in turn by a real bench (ten minutes in emulation)
 	$(PYTEST) tests/e2e/test_docker_runs.py -m slow
 
-test-machines: .host-tests setup ## the real runs that are too slow for `make test` (half an hour in emulation)
-	$(PYTEST) tests/e2e -m slow
+test-machines: .host-machines setup ## the real runs that are too slow for `make test` (half an hour in emulation)
+	$(PYTEST) tests/e2e -m 'slow and not installer'
+
+test-installer: .host-tests setup ## Debian's own installer: a whole installation, then a run on it (up to an hour in emulation)
+	$(PYTEST) tests/e2e/test_installer.py -m installer
 
 test-site: .host-tests .host-site setup ## the site in a real browser: every page, from http and from a disk (three minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'

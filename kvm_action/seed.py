@@ -1,15 +1,14 @@
-"""The NoCloud seed: what cloud-init is told at the first boot, as an ISO 9660 volume (by pycdlib).
+"""The NoCloud seed: what cloud-init is told at the first boot, as an ISO 9660 volume.
 
 https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
 """
 
-import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import pycdlib
+from kvm_action import iso
 
 VOLUME: Final = "cidata"
 
@@ -41,22 +40,9 @@ def documents(spec: SeedSpec) -> dict[str, str]:
     }
 
 
-def volume(files: dict[str, str]) -> bytes:
-    """An ISO 9660 image labelled ``cidata`` with ``files`` in its root, under their real (Rock Ridge) names."""
-    iso = pycdlib.PyCdlib()
-    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=VOLUME)
-    for number, (name, text) in enumerate(sorted(files.items())):
-        data = text.encode()
-        iso.add_fp(io.BytesIO(data), len(data), f"/FILE{number}.;1", rr_name=name, joliet_path=f"/{name}")
-    out = io.BytesIO()
-    iso.write_fp(out)
-    iso.close()
-    return out.getvalue()
-
-
 def write(spec: SeedSpec, path: Path) -> int:
     """Write the seed to ``path``, readable by its owner only, since it holds a private key; returns its bytes."""
-    data = volume(documents(spec))
+    data = iso.volume(documents(spec), VOLUME)
     path.touch(mode=0o600)
     path.write_bytes(data)
     return len(data)

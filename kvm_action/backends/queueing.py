@@ -1,5 +1,6 @@
 """A run's place among the runs of its host: what its machine will need, and the wait told as notes."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -22,10 +23,10 @@ def need_of(plan: Plan) -> Need:
 
 def queued(plan: Plan, run: str, runs: Path, sink: Sink) -> AbstractContextManager[Admission]:
     """Wait for room on the host, and hold it. Raises HostError when there can be none."""
-    return admitted(
-        shared_folder(runs.parent / "queue"),
-        run,
-        need_of(plan),
-        measure=lambda: measured(runs),
-        tell=lambda line: sink(Note(text=line)),
-    )
+    return queued_for(need_of(plan), run, runs, lambda line: sink(Note(text=line)))
+
+
+def queued_for(need: Need, run: str, runs: Path, tell: Callable[[str], None]) -> AbstractContextManager[Admission]:
+    """The same for a machine that is not a plan's."""
+    queue = shared_folder(runs.parent / "queue")
+    return admitted(queue, run, need, measure=lambda: measured(runs), tell=tell)

@@ -110,8 +110,10 @@ _ENDS: Final[dict[int, dict[int, str]]] = {
 
 
 @contextmanager
-def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: OnConsole) -> Iterator[None]:
-    """Hand everything the serial console prints to ``on_console``, in a thread, until the end.
+def reading_console(
+    connection: Connection, raw: libvirt.virDomain, on_console: OnConsole, device: str | None = None
+) -> Iterator[None]:
+    """Hand everything the serial console (or ``device``) prints to ``on_console``, in a thread, until the end.
 
     The stream has a connection of its own: on a shared one, a reader that blocks holds up other calls until
     the next keep-alive message (5 s, seen with libvirt 9.0).
@@ -120,7 +122,7 @@ def reading_console(connection: Connection, raw: libvirt.virDomain, on_console: 
         own = libvirt.open(connection.uri)
     stream = own.newStream()
     try:
-        own.lookupByUUID(raw.UUID()).openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+        own.lookupByUUID(raw.UUID()).openConsole(device, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
     except libvirt.libvirtError as error:
         own.close()
         raise BootError(f"no console of {raw.name()}: {first_sentence(error)}") from error

@@ -139,6 +139,15 @@ def flat_bytes(overlay: Path) -> int:
     return int(json.loads(done.stdout)["required"]) if done.ok else 0
 
 
+def create_empty(disk: Path, virtual_bytes: int) -> None:
+    """Make a qcow2 file that reads as zeros. Raises ImageError, HostError."""
+    done = _qemu_img("create", "-q", "-f", "qcow2", disk, str(virtual_bytes))
+    if not done.ok:
+        if full := out_of_space(done.stderr, disk.parent):
+            raise full
+        raise ImageError(f"no empty disk could be made: {done.last_words}")
+
+
 def create_overlay(base: Path, overlay: Path, virtual_bytes: int) -> None:
     """Make a qcow2 file that takes the writes in front of ``base``. Raises ImageError, HostError."""
     base_format = probe(base).format

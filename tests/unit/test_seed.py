@@ -8,7 +8,8 @@ import pycdlib
 import pytest
 import yaml
 
-from kvm_action.seed import SeedSpec, documents, volume, write
+from kvm_action.iso import volume
+from kvm_action.seed import VOLUME, SeedSpec, documents, write
 
 SPEC = SeedSpec(
     instance_id="run-1",
@@ -59,7 +60,7 @@ def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
 
 def test_the_volume_is_labelled_cidata_and_holds_the_files_under_their_real_names() -> None:
     iso = pycdlib.PyCdlib()
-    iso.open_fp(io.BytesIO(volume(documents(SPEC))))
+    iso.open_fp(io.BytesIO(volume(documents(SPEC), VOLUME)))
     assert iso.pvd.volume_identifier.decode().strip() == "cidata"
     for name, text in documents(SPEC).items():
         for where in ({"rr_path": f"/{name}"}, {"joliet_path": f"/{name}"}):

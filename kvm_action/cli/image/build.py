@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from kvm_action.backends.installing import Wish, install
 from kvm_action.cli.image.shown import say, store_of_user, tell_made
 from kvm_action.errors import PlanError
 from kvm_action.images import bootstrap, cloud, mirror
@@ -15,7 +16,9 @@ from kvm_action.images.presets import PRESETS
 from kvm_action.images.recipe_file import is_recipe_file, load_recipe
 from kvm_action.images.recipes import RECIPES, Recipe, Tuning, read_script, tuned
 from kvm_action.images.reference import require_name, unknown
+from kvm_action.interruption import interruptible
 from kvm_action.paths import Home
+from kvm_action.plan.model import Accel
 from kvm_action.units import parse_size
 
 
@@ -32,13 +35,7 @@ class Asked:
 
 
 def _bootstrap(asked: Asked) -> Image:
-    options = asked.options
-    if asked.recipe:
-        recipe = asked.recipe
-    elif (known := RECIPES.get(asked.name)) is None:
-        raise unknown(asked.name, [])
-    else:
-        recipe = known
+    options, recipe = asked.options, _recipe(asked)
     size, script, firmware = options.get("size"), options.get("script"), options.get("firmware")
     tuning = Tuning(
         packages=tuple(map(str, _several(options.get("package")))),
@@ -48,6 +45,12 @@ def _bootstrap(asked: Asked) -> Image:
     )
     order = bootstrap.Order(recipe=tuned(recipe, tuning), name=asked.called, mirror=_mirror(options))
     return bootstrap.build(store_of_user(), order, say, force=asked.force)
+
+
+def _recipe(asked: Asked) -> Recipe:
+    if recipe := asked.recipe or RECIPES.get(asked.name):
+        return recipe
+    raise unknown(asked.name, [])
 
 
 def _mirror(options: Mapping[str, object]) -> mirror.Mirror | None:
@@ -71,10 +74,35 @@ def _cloud(asked: Asked) -> Image:
     return cloud.build(store_of_user(), replace(elsewhere, name=asked.called), downloads, say, force=asked.force)
 
 
-METHODS: Final[Mapping[str, Callable[[Asked], Image]]] = {"bootstrap": _bootstrap, "cloud": _cloud}
+def _installer(asked: Asked) -> Image:
+    options, recipe, home = asked.options, _recipe(asked), Home.from_environ()
+    if recipe.script or recipe.firmware is not Firmware.BIOS:
+        raise PlanError(f"the installer takes neither a script nor firmware: uefi, as {asked.name} has it")
+    size, preseed, disc = options.get("size"), options.get("preseed"), options.get("iso")
+    tuning = Tuning(
+        packages=tuple(map(str, _several(options.get("package")))), disk_bytes=_size(str(size)) if size else None
+    )
+    wish = Wish(
+        recipe=tuned(recipe, tuning),
+        name=asked.called,
+        mirror=_mirror(options),
+        preseed=Path(str(preseed)) if preseed else None,
+        disc=Path(str(disc)) if disc else None,
+        accel=Accel(str(options.get("accel") or Accel.AUTO)),
+    )
+    with interruptible():
+        return install(store_of_user(), home.runs, wish, say, force=asked.force)
+
+
+METHODS: Final[Mapping[str, Callable[[Asked], Image]]] = {
+    "bootstrap": _bootstrap,
+    "cloud": _cloud,
+    "installer": _installer,
+}
 _OPTIONS: Final = {
     "bootstrap": ("package", "size", "firmware", "script", "mirror", "security_mirror"),
     "cloud": ("url", "checksums"),
+    "installer": ("package", "size", "mirror", "security_mirror", "preseed", "iso", "accel"),
 }
 
 
@@ -83,25 +111,37 @@ _OPTIONS: Final = {
 @click.option("--method", type=click.Choice(list(METHODS)), help="How; by default what NAME says.")
 @click.option("--as", "called", metavar="NAME", help="What plans will call it, if not NAME.")
 @click.option("--force", is_flag=True, help="Make it again even when it is there.")
-@click.option("--package", multiple=True, metavar="DEB", help="bootstrap: one more package; may be repeated.")
-@click.option("--size", metavar="SIZE", help="bootstrap: size of the disk, 4GiB by default; the guest grows it.")
+@click.option(
+    "--package", multiple=True, metavar="DEB", help="bootstrap, installer: one more package; may be repeated."
+)
+@click.option(
+    "--size", metavar="SIZE", help="bootstrap, installer: the disk, 4GiB by default; the guest grows it."
+)
 @click.option(
     "--firmware", type=click.Choice([each.value for each in Firmware]), help="bootstrap: bios (default), uefi."
 )
 @click.option(
     "--script", metavar="FILE", help="bootstrap: a script of yours that is run in the new system, as root."
 )
-@click.option("--mirror", metavar="URL", help="bootstrap: Debian mirror, instead of that of this host's apt.")
 @click.option(
-    "--security-mirror", metavar="URL", help="bootstrap: the archive of security updates that belongs to it."
+    "--mirror", metavar="URL", help="bootstrap, installer: Debian mirror, instead of that of this host's apt."
+)
+@click.option(
+    "--security-mirror",
+    metavar="URL",
+    help="bootstrap, installer: the archive of security updates that belongs to it.",
 )
 @click.option("--url", metavar="URL", help="cloud: the image at another address, such as your own mirror.")
 @click.option("--checksums", metavar="FILE|URL", help="cloud: the list of checksums that belongs to --url.")
+@click.option("--preseed", metavar="FILE", help="installer: answers of your own, instead of ours.")
+@click.option("--iso", metavar="FILE", help="installer: Debian's netinst ISO, instead of its netboot package.")
+@click.option("--accel", type=click.Choice([*Accel]), help="installer: KVM or emulation; found out by default.")
 def build(name: str, method: str | None, called: str | None, *, force: bool, **options: object) -> None:
     """Make an image, without root: one that has a name here, or one of your own recipe.
 
     \b
     bootstrap  from Debian's packages: debian-13 (the default), debian-12
+    installer  by Debian's own installer in a virtual machine, unattended, which takes long: debian-13, debian-12
     cloud      what its distribution publishes: debian-13-cloud, debian-12-cloud,
                ubuntu-24.04-cloud, ubuntu-22.04-cloud
     """

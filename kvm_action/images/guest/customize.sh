@@ -11,12 +11,14 @@ systemctl mask systemd-networkd-wait-online.service apt-daily.timer apt-daily-up
 # Where cloud-init does all stages in one process by itself, ours is not needed.
 [ ! -e /lib/systemd/system/cloud-init-main.service ] || rm -r /etc/systemd/system/cloud-init-local.service.d
 
-printf 'LANG=C.UTF-8\n' >/etc/default/locale
-printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 0\n' "$FILE_SYSTEM" >/etc/fstab
-[ "$FIRMWARE" != uefi ] || printf 'UUID=%s-%s /boot/efi vfat umask=0077,nofail 0 0\n' \
-    "${ESP_SERIAL%????}" "${ESP_SERIAL#????}" >>/etc/fstab
-printf 'debian\n' >/etc/hostname
-printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >/etc/hosts
+if [ -n "${FILE_SYSTEM:-}" ]; then # else Debian's installer has settled these
+    printf 'LANG=C.UTF-8\n' >/etc/default/locale
+    printf 'UUID=%s / ext4 rw,discard,errors=remount-ro 0 0\n' "$FILE_SYSTEM" >/etc/fstab
+    [ "$FIRMWARE" != uefi ] || printf 'UUID=%s-%s /boot/efi vfat umask=0077,nofail 0 0\n' \
+        "${ESP_SERIAL%????}" "${ESP_SERIAL#????}" >>/etc/fstab
+    printf 'debian\n' >/etc/hostname
+    printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >/etc/hosts
+fi
 ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 
 dpkg-query --show --showformat '${Package}\t${Version}\n' >/var/tmp/kvm-e2e/packages

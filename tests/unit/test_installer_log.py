@@ -1,0 +1,175 @@
+"""What the Debian installer says on its serial ports is understood: stages, questions, its end."""
+
+import io
+from datetime import timedelta
+
+import pytest
+
+from kvm_action.backends.install_watch import PATIENCE, InstallWatch
+from kvm_action.hypervisor.domain import HOST_DISK_FULL
+from kvm_action.images.debian_installer.stages import LIMITS, InstallLog, Stage
+from kvm_action.images.model import Package
+
+NETCFG = b"Nov 24 18:00:01 main-menu[233]: INFO: Menu item 'netcfg' selected\n"
+PARTMAN = b"Nov 24 18:01:01 main-menu[233]: INFO: Menu item 'partman-base' selected\n"
+COUNTRY = b"Debian archive mirror country:\r\n  1: Austria  2: Belgium\r\nPrompt: '?' for help> \r\n\x1b[?2004h"
+
+
+ASKED = (
+    b"Nov 24 18:00:01 debconf: --> INPUT critical mirror/country\n"
+    b"Nov 24 18:00:01 debconf: <-- 0 question will be asked\n"
+    b"Nov 24 18:00:01 debconf: --> INPUT low mirror/suite\n"
+)
+
+
+class Named(io.BytesIO):
+    """A file that has a name and keeps what was written when it is closed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Watched:
+    """An InstallWatch with a clock of the test's own."""
+
+    def __init__(self, accel: str = "kvm") -> None:
+        self.now = 0.0
+        self.told: list[str] = []
+        self.screen, self.syslog = Named("x.screen.log"), Named("x.log")
+        self.watch = InstallWatch(
+            self.screen, self.syslog, self.told.append, PATIENCE[accel], clock=lambda: self.now
+        )
+
+    def trouble(self, end: str = "") -> str:
+        error = self.watch.trouble(end, "4.0 GiB")
+        return f"{error.message} / {error.hint}" if error else ""
+
+
+def test_the_stages_are_told_as_they_begin_with_the_time_that_the_one_before_took() -> None:
+    seen = Watched()
+    seen.now = 30
+    seen.watch.on_syslog(NETCFG)
+    seen.now = 95
+    seen.watch.on_syslog(PARTMAN[:20])
+    seen.watch.on_syslog(PARTMAN[20:])
+    assert seen.told == [
+        "installer: network (after 30.0 s of start)",
+        "installer: partitioning (after 1 min 05 s of network)",
+    ]
+
+
+def test_a_menu_item_that_is_looked_at_again_does_not_turn_the_installation_back() -> None:
+    log = InstallLog()
+    log.feed_syslog(PARTMAN, 1)
+    assert not log.feed_syslog(NETCFG, 2)
+    assert log.stage is Stage.PARTITIONING
+
+
+def test_a_question_is_noticed_when_its_prompt_stands_and_is_shown() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(NETCFG + ASKED)
+    seen.watch.on_screen(COUNTRY)
+    seen.now = 5
+    assert not seen.trouble(), "some prompts answer themselves"
+    seen.now = 13
+    told = seen.trouble()
+    assert "stopped in stage “network”: it waits for an answer" in told
+    assert "1: Austria  2: Belgium" in told
+    assert "calls this question mirror/country" in told
+    assert "x.log" in told
+
+
+def test_a_console_that_stands_still_without_a_prompt_is_noticed_too() -> None:
+    seen = Watched()
+    seen.watch.on_screen(b"Detecting network hardware ... 95%")
+    seen.now = 119
+    assert not seen.trouble()
+    seen.now = 121
+    assert "stood still for 2 min 01 s" in seen.trouble()
+
+
+def test_a_stage_that_goes_on_for_ever_is_ended_at_its_limit() -> None:
+    seen, limit = Watched(), LIMITS[Stage.START].total_seconds()
+    seen.now = limit + 1
+    seen.watch.on_screen(b"still alive")
+    assert "this stage took longer than 3 min 00 s" in seen.trouble()
+
+
+def test_emulation_is_given_more_time() -> None:
+    seen = Watched("tcg")
+    seen.now = LIMITS[Stage.START].total_seconds() + 1
+    seen.watch.on_screen(b"still alive")
+    assert not seen.trouble()
+    assert seen.watch.longest > sum(LIMITS.values(), timedelta())
+
+
+def test_what_the_installer_logged_of_the_trouble_is_shown_with_it() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(NETCFG + b"Nov 24 19:35:44 anna[2157]: 2026-11-24 19:35:42 ERROR 404: Not Found.\n")
+    seen.watch.on_syslog(b"Nov 24 19:35:45 anna[2157]: WARNING **: package retrieval failed\n")
+    seen.watch.on_screen(b"Prompt: '?' for help> ")
+    seen.now = 20
+    told = seen.trouble()
+    assert "\n  > anna[2157]: 2026-11-24 19:35:42 ERROR 404: Not Found." in told
+    assert "netcfg" not in told
+
+
+def test_a_full_disk_is_named_as_such_with_its_size() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(b"Nov 24 18:05:00 debootstrap: tar: write error: No space left on device\n")
+    seen.watch.on_syslog(b"Nov 24 18:05:00 main-menu[233]: WARNING **: Menu item 'bootstrap-base' failed.\n")
+    seen.watch.on_screen(b"[Press enter to continue]")
+    seen.now = 20
+    told = seen.trouble()
+    assert "the disk of 4.0 GiB is full; it waits for an answer, after its step bootstrap-base failed" in told
+    assert "give it a larger disk" in told
+
+
+def test_only_a_sealed_disk_is_a_finished_installation() -> None:
+    seen = Watched()
+    assert "ended before its work was done (the guest shut itself down)" in seen.trouble(
+        "the guest shut itself down"
+    )
+    seen.watch.on_syslog(b"Nov 24 18:30:00 kvm-e2e: sealed\n")
+    assert not seen.trouble("the guest shut itself down")
+
+
+def test_a_host_without_space_is_the_hosts_fault() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(b"Nov 24 18:30:00 kvm-e2e: sealed\n")
+    assert "the host's disk is full" in seen.trouble(HOST_DISK_FULL)
+
+
+@pytest.mark.parametrize(
+    ("port", "said", "told"),
+    [
+        ("screen", b"[   3.1] Kernel panic - not syncing: VFS: Unable to mount root\r\n", "its kernel panicked"),
+        ("syslog", b"Nov 24 18:30:00 kvm-e2e: failed: complete.sh in the new system\n", "failed: complete.sh"),
+    ],
+)
+def test_what_cannot_come_to_a_good_end_is_told_at_once(port: str, said: bytes, told: str) -> None:
+    seen = Watched()
+    getattr(seen.watch, f"on_{port}")(said)
+    assert told.removeprefix("failed: ") in seen.trouble()
+
+
+def test_the_packages_of_the_new_system_are_read_however_syslogd_writes_a_tab() -> None:
+    log = InstallLog()
+    for tab in (b"\t", b"^I", b" "):
+        log.feed_syslog(b"Nov 24 18:30:00 kvm-e2e-package: libc6" + tab + b"2.36-9+deb12u14\n", 1)
+    assert log.packages == [Package(name="libc6", version="2.36-9+deb12u14")] * 3
+
+
+def test_what_an_installer_prints_cannot_reach_the_users_terminal() -> None:
+    seen = Watched()
+    seen.watch.on_screen(b"\x1b]0;evil\x07\x1b[2J\x1b[31mPrompt: '?' for help> ")
+    seen.now = 20
+    assert "\x1b" not in seen.trouble()
+
+
+def test_a_question_that_never_ends_its_line_takes_no_memory() -> None:
+    log = InstallLog()
+    for _ in range(100):
+        log.feed_screen(b"x" * 100_000, 1)
+    assert sum(map(len, log.screen)) < 10_000
