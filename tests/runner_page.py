@@ -7,7 +7,9 @@ from typing import Final
 
 PAGE: Final = Path(__file__).parents[1] / "site/runner.md"
 USER: Final = "github-runner"
-_PARTS: Final = re.compile(r"^## (?P<heading>[^\n]*)$|^```(?P<kind>\w+)\n(?P<commands>.*?)^```$", re.DOTALL | re.MULTILINE)
+_PARTS: Final = re.compile(
+    r"^## (?P<heading>[^\n]*)$|^```(?P<kind>\w+)\n(?P<commands>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

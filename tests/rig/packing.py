@@ -1,4 +1,4 @@
-"""What is carried into the rig: the checkout, the page's commands, Python packages, a base image, the scenarios."""
+"""What is carried into the rig: checkout, the page's commands, Python packages, a base image, the scenarios."""
 
 import hashlib
 import shutil
@@ -71,7 +71,8 @@ def pack_image(name: str, load: Path) -> None:
     image = Store(Home.from_environ().images).get(name)
     carried = load / "image.qcow2"
     subprocess.run(
-        ["qemu-img", "convert", "-c", "-O", "qcow2", "-o", "compression_type=zstd", image.path, carried], check=True
+        ["qemu-img", "convert", "-c", "-O", "qcow2", "-o", "compression_type=zstd", image.path, carried],
+        check=True,
     )
     with carried.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
