@@ -1,13 +1,17 @@
 """The rig's own arithmetic and what it takes from the runner's page; the rig itself is `make test-kvm`."""
 
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from rig.packing import NETWORK, PYTHONS, write_blocks
 from rig.reading import figures, overhead, read_all
 from runner_page import blocks_of, set_up, step
 from samples import STARTED, passed_run, steps
+from scenarios.place import UnmetError, qemu_processes
+from scenarios.runs import snapshots
 
 from kvm_action import result_file
 from kvm_action.images.recipes import RECIPES
@@ -88,3 +92,22 @@ def test_the_rigs_plans_are_sound_and_its_images_can_be_built() -> None:
     load_plan(RIG / "plan.yml", [])
     load_plan(RIG / "load/scenarios/quiet.yml", [])
     assert set(PYTHONS) == set(RECIPES)
+
+
+def test_the_rig_does_not_take_a_snapshot_for_good_that_is_missing_or_not_verified() -> None:
+    good = {"name": "clean-boot", "verified": True, "method": "internal"}
+    told = {"snapshots": [good, good | {"name": "provisioned"}], "steps": []}
+    assert "verified (internal)" in snapshots(told)
+    with pytest.raises(UnmetError, match="not verified"):
+        snapshots({"snapshots": [good, good | {"name": "provisioned", "verified": False}], "steps": []})
+    refused = {"name": "snapshot", "detail": "cannot go back"}
+    with pytest.raises(UnmetError, match="cannot go back"):
+        snapshots({"snapshots": [good], "steps": [refused]})
+
+
+def test_the_rig_sees_a_qemu_by_the_name_of_its_run() -> None:
+    with subprocess.Popen(["sh", "-c", "read x # guest=kvm-e2e-rig-test"], stdin=subprocess.PIPE) as process:
+        try:
+            assert qemu_processes("rig-test") == [process.pid]
+        finally:
+            process.kill()

@@ -22,34 +22,40 @@ def doctor(place: Place) -> str:
 
 def boot(place: Place) -> str:
     """The example by booting, with both snapshots; in the system, how QEMU is confined."""
-    run = start(place, "boot", HELLO, "boot")
     stand = ""
-    if place.name == "system":
-        run.wait_for_step("copy")
-        stand = f"; {confinement(place, run)}; {address(place, run)}"
-    result = run.passed("boot")
+    with start(place, "boot", HELLO, "boot") as run:
+        if place.name == "system":
+            run.wait_for_step("copy")
+            stand = f"; {confinement(run)}; {address(place, run)}"
+        result = run.passed("boot")
     return f"{told(result)}; {snapshots(result)}{stand}"
 
 
 def template(place: Place) -> str:
     """The first start from a template makes it."""
-    return told(start(place, "template", HELLO, "template").passed("template"))
+    return told(passed(place, "template", HELLO, "template"))
 
 
 def template_again(place: Place) -> str:
     """The second one finds it. Twice: the example with all its checks, and a run that does nothing."""
-    first = start(place, "template-again", HELLO, "template").passed("template")
+    first = passed(place, "template-again", HELLO, "template")
     require("made before" in first["start"]["reason"], first["start"])
-    second = start(place, "template-quiet", QUIET, "template").passed("template")
+    second = passed(place, "template-quiet", QUIET, "template")
     return f"{told(first)}; {snapshots(first)}; doing nothing, {told(second)}"
 
 
 def restore(place: Place) -> str:
     """From a state that is read whole: made for the first, there for the second."""
-    start(place, "restore", QUIET, "restore").passed("restore")
-    result = start(place, "restore-again", HELLO, "restore").passed("restore")
+    passed(place, "restore", QUIET, "restore")
+    result = passed(place, "restore-again", HELLO, "restore")
     require("made before" in result["start"]["reason"], result["start"])
     return f"{told(result)}; {snapshots(result)}"
+
+
+def passed(place: Place, name: str, plan: Path, way: str) -> dict[str, Any]:
+    """A run to its end, which must be a good one; its result."""
+    with start(place, name, plan, way) as run:
+        return run.passed(way)
 
 
 def told(result: dict[str, Any]) -> str:
@@ -75,7 +81,7 @@ def snapshots(result: dict[str, Any]) -> str:
     return f"clean-boot and provisioned verified ({found['provisioned']['method']})"
 
 
-def confinement(place: Place, run: Run) -> str:
+def confinement(run: Run) -> str:
     """AppArmor holds the QEMU of the run in its own profile."""
     [pid] = qemu_processes(run.id)
     label = Path(f"/proc/{pid}/attr/current").read_text().strip().strip("\0")

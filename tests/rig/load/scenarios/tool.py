@@ -22,7 +22,13 @@ PATIENCE = 1200.0
 def call(place: Place, *words: str) -> str:
     """A command to its end; what it printed. Raises UnmetError when it fails."""
     done = subprocess.run(
-        [TOOL, *words], env=place.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [TOOL, *words],
+        env=place.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     require(done.returncode == 0, f"kvm-e2e {' '.join(words)} exited {done.returncode}: {done.stderr[-600:]}")
     return done.stdout
@@ -30,17 +36,20 @@ def call(place: Place, *words: str) -> str:
 
 @dataclass
 class Run:
-    """A run that is under way, or has ended."""
+    """A run that is under way, or has ended. Leaving the context kills what is left of it."""
 
     process: "subprocess.Popen[bytes]"
     out: Path
 
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def wait(self, seconds: float = PATIENCE) -> int:
         """Its exit status."""
-        try:
-            return self.process.wait(seconds)
-        finally:
-            self.kill()
+        return self.process.wait(seconds)
 
     def kill(self) -> None:
         """SIGKILL to it and all that it started, libvirt's daemons apart."""
