@@ -5,6 +5,7 @@ A pytest-testinfra file, which the plan names. Its tests are in an order: step 6
 """
 
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ def groups(host: Host) -> set[str]:
 
 
 def play(host: Host, place: str, scenario: str) -> None:
+    began = time.monotonic()
     words = ["sudo", "/opt/rig/as-runner", "env", "PYTHONPATH=/opt/rig", "PYTHONDONTWRITEBYTECODE=1"]
     ended = host.run(shlex.join([*words, "python3", "-m", "scenarios", place, scenario]))
     evidence = (ended.stdout + ended.stderr).strip() or f"exit {ended.rc}"
-    tell(evidence)
+    tell(f"{evidence} [{time.monotonic() - began:.0f} s]")
     assert ended.rc == 0, evidence
 
 

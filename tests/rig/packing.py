@@ -4,10 +4,11 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from runner_page import Block, set_up, step
+from runner_page import PAGE, Block, blocks_of, step
 
 from kvm_action.images.store import Store
 from kvm_action.paths import Home
@@ -18,8 +19,8 @@ PYTHONS: Final = {"debian-12": "3.11", "debian-13": "3.13"}
 PLATFORMS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 BUILT_THERE: Final = "libvirt-python"
 """It has no wheel: it is built against the libvirt of the machine."""
-NETWORK: Final = 6
-"""The step of the page that a libvirt network needs."""
+MODULES, NETWORK = 3, 6
+"""The steps of the page that load KVM's modules, and that set up a libvirt network."""
 
 
 def pack(image: str, folder: Path) -> Path:
@@ -30,7 +31,7 @@ def pack(image: str, folder: Path) -> Path:
     for name in ("plan.yml", "on_the_runner.py"):
         shutil.copy(Path(__file__).parent / name, folder / name)
     pack_checkout(load / "checkout")
-    write_blocks(set_up(), load / "page")
+    write_blocks(for_this_machine(PAGE.read_text()), load / "page")
     write_blocks(step(NETWORK), load / "network")
     pack_wheels(PYTHONS[image], load / "wheels")
     pack_image(image, load)
@@ -42,6 +43,16 @@ def pack_checkout(into: Path) -> None:
     into.mkdir()
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=REPOSITORY, check=True, capture_output=True).stdout
     subprocess.run(["tar", "--extract", "--directory", into], input=archive, check=True)
+
+
+def for_this_machine(page: str) -> list[Block]:
+    """What can be run as it stands, and the modules: those of AMD, whose virtualization is what QEMU emulates."""
+    chosen = [
+        block
+        for block in blocks_of(page)
+        if block.kind in ("bash", "sh") or block.heading.startswith(f"{MODULES}. ")
+    ]
+    return [replace(block, commands=block.commands.replace("kvm_intel", "kvm_amd")) for block in chosen]
 
 
 def write_blocks(blocks: list[Block], into: Path) -> None:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from rig.packing import NETWORK, PYTHONS, write_blocks
+from rig.packing import NETWORK, PYTHONS, for_this_machine, write_blocks
 from rig.reading import figures, overhead, read_all
-from runner_page import blocks_of, set_up, step
+from runner_page import PAGE, blocks_of, step
 from samples import STARTED, passed_run, steps
 from scenarios.place import UnmetError, qemu_processes
 from scenarios.runs import snapshots
@@ -77,15 +77,24 @@ def test_the_page_gives_its_commands_in_order_with_the_heading_they_stand_under(
     ]  # fmt: skip
 
 
-def test_the_rig_finds_on_the_page_what_it_runs(tmp_path: Path) -> None:
-    assert "apt-get install" in set_up()[1 - 1].commands
-    assert any("enable-linger" in block.commands for block in set_up())
+def test_the_rig_runs_what_the_page_says_in_its_order_with_the_modules_of_its_processor(tmp_path: Path) -> None:
+    blocks = for_this_machine(PAGE.read_text())
+    words = [
+        "apt-get install",
+        "useradd",
+        "65-kvm.rules",
+        "modprobe kvm_amd",
+        "enable-linger",
+        "pip install",
+        "reap",
+    ]
+    assert [word in block.commands for word, block in zip(words, blocks, strict=True)] == [True] * len(words)
     [network] = step(NETWORK)
     assert "usermod -aG libvirt github-runner" in network.commands
-    write_blocks(set_up(), tmp_path / "page")
-    assert [file.suffix for file in sorted((tmp_path / "page").iterdir())] == [
-        f".{block.kind}" for block in set_up()
-    ]
+    write_blocks(blocks, tmp_path / "page")
+    assert sorted(file.name for file in (tmp_path / "page").iterdir()) == [
+        "01.bash", "02.bash", "03.bash", "04.text", "05.bash", "06.sh", "07.sh",
+    ]  # fmt: skip
 
 
 def test_the_rigs_plans_are_sound_and_its_images_can_be_built() -> None:

@@ -15,7 +15,7 @@ for step in "$rig"/page/*; do
     say "the page's commands, ${step##*/}:"
     sed 's/^/    /' "$step"
     case $step in
-    *.bash) bash -eo pipefail "$step" ;;
+    *.bash | *.text) bash -eo pipefail "$step" ;;
     *.sh) "$rig/as-runner" env KVM_E2E_SOURCE="$rig/checkout" \
         PIP_NO_INDEX=1 PIP_FIND_LINKS="$rig/wheels" bash -eo pipefail "$step" ;;
     esac

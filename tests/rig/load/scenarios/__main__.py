@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from scenarios import ends, runs
-from scenarios.place import PLACES, Place, UnmetError, wait_for
+from scenarios.place import PLACES, Place, UnmetError, is_true_within
 
 SCENARIOS: dict[str, Callable[[Place], str]] = {
     "doctor": runs.doctor,
@@ -21,10 +21,11 @@ SCENARIOS: dict[str, Callable[[Place], str]] = {
 
 def main(place: Place, name: str) -> int:
     """Play it, and compare what is there before and after."""
-    before = place.holdings()
     try:
+        before = place.holdings()
         evidence = SCENARIOS[name](place)
-        wait_for(lambda: place.holdings() == before, 20, f"{place.holdings()} to be {before} again")
+        if not is_true_within(20, lambda: place.holdings() == before):
+            raise UnmetError(f"there is now {place.holdings()}, and was before {before}")
     except (UnmetError, subprocess.SubprocessError, OSError) as error:
         print(f"{place.name}, {name}: {error}")
         return 1

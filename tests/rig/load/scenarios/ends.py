@@ -58,4 +58,5 @@ def kill(place: Place) -> str:
     wait_for(lambda: machine not in place.virsh("list", "--all", "--name"), 120, "libvirt to end the machine")
     gone = seconds_since(began)
     require(place.holdings()["files"], "no files were left, so that reap has nothing to prove")
-    return f"libvirt ended the machine after {gone}; reap: {call(place, 'reap').strip()}"
+    words = ", ".join(call(place, "reap").split("\n")[:-1])
+    return f"libvirt ended the machine after {gone}; reap: {words}"

@@ -21,12 +21,19 @@ def require(holds: object, otherwise: object) -> None:
         raise UnmetError(str(otherwise))
 
 
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait for what another process brings about."""
+def is_true_within(seconds: float, condition: Callable[[], object]) -> bool:
+    """Does it come to hold in that time?"""
     end = monotonic() + seconds
     while not condition():
-        require(monotonic() < end, f"waited {seconds:.0f} s for {what}")
+        if monotonic() > end:
+            return False
         sleep(0.2)
+    return True
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for what another process brings about."""
+    require(is_true_within(seconds, condition), f"waited {seconds:.0f} s for {what}")
 
 
 @dataclass(frozen=True)
