@@ -1,6 +1,5 @@
 """The rig's own arithmetic and what it takes from the runner's page; the rig itself is `make test-kvm`."""
 
-import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from rig.packing import NETWORK, PYTHONS, for_this_machine, write_blocks
 from rig.reading import figures, overhead, read_all
 from runner_page import PAGE, blocks_of, step
 from samples import STARTED, passed_run, steps
-from scenarios.place import UnmetError, qemu_processes
+from scenarios.place import UnmetError
 from scenarios.runs import snapshots
 
 from kvm_action import result_file
@@ -112,11 +111,3 @@ def test_the_rig_does_not_take_a_snapshot_for_good_that_is_missing_or_not_verifi
     refused = {"name": "snapshot", "detail": "cannot go back"}
     with pytest.raises(UnmetError, match="cannot go back"):
         snapshots({"snapshots": [good], "steps": [refused]})
-
-
-def test_the_rig_sees_a_qemu_by_the_name_of_its_run() -> None:
-    with subprocess.Popen(["sh", "-c", "read x # guest=kvm-e2e-rig-test"], stdin=subprocess.PIPE) as process:
-        try:
-            assert qemu_processes("rig-test") == [process.pid]
-        finally:
-            process.kill()
