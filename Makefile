@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-site bench \
+.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-kvm test-site bench \
 	bench-images requirements test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
@@ -72,6 +72,12 @@ test-machines: .host-machines setup ## the real runs that are too slow for `make
 
 test-installer: .host-tests setup ## Debian's own installer: a whole installation, then a run on it (up to an hour in emulation)
 	$(PYTEST) tests/e2e/test_installer.py -m installer
+
+# Both Debians unless one is named: its own default is not meant here.
+RIGS := $(if $(filter command line environment,$(origin IMAGE)),$(IMAGE))
+
+test-kvm: .host-tests setup ## real KVM, in an emulated runner that the runner page's own commands set up; IMAGE=debian-12 for one (an hour each)
+	PYTHONPATH=tests:. $(BIN)/python -m rig $(RIGS)
 
 test-site: .host-tests .host-site setup ## the site in a real browser: every page, from http and from a disk (three minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'

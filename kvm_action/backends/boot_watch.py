@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Final
 
+from kvm_action.backends.patience import stretched
 from kvm_action.boot import BootLog, Stage
 from kvm_action.errors import BootError, HostError
 from kvm_action.events import MilestoneReached, Sink
@@ -29,6 +30,10 @@ class Patience:
     total: timedelta
     silence: timedelta
     at_login: timedelta
+
+    def stretched(self) -> "Patience":
+        """As long as this host is given."""
+        return Patience(stretched(self.total), stretched(self.silence), stretched(self.at_login))
 
 
 PATIENCE: Final = {

@@ -14,6 +14,7 @@ from kvm_action.backends.boot_watch import EVIDENCE_LINES
 from kvm_action.backends.firmware import require_firmware
 from kvm_action.backends.keeping import keep_machine, record_of
 from kvm_action.backends.parts import Parts
+from kvm_action.backends.patience import stretched
 from kvm_action.backends.reaping import reap
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.snapshotting import Snapshots
@@ -140,7 +141,7 @@ class VirtualMachine(Parts):
 
     def assert_reachable(self) -> None:
         """After the script: is the machine still one that can be logged in to? Raises ProvisionError if not."""
-        deadline = Deadline(AFTER_SCRIPT)
+        deadline = Deadline(stretched(AFTER_SCRIPT))
         if not until(lambda: speaks_ssh(self.address, timedelta(seconds=2)), deadline):
             raise ProvisionError(
                 "after the script, nothing answers as an SSH server in the guest any more",

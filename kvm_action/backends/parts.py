@@ -12,6 +12,7 @@ from kvm_action import accel, ssh
 from kvm_action.admission import Admission
 from kvm_action.backends.boot_watch import PATIENCE, BootWatch, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
+from kvm_action.backends.patience import stretched
 from kvm_action.backends.queueing import queued
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.start_choice import BOOT, Start
@@ -93,7 +94,7 @@ class Parts:
     @cached_property
     def watch(self) -> BootWatch:
         """The reader of the console."""
-        patience = PATIENCE[self.accel.name]
+        patience = PATIENCE[self.accel.name].stretched()
         return self.stack.enter_context(watching_boot(self.settings.out / "console.log", self.sink, patience))
 
     @cached_property
@@ -129,7 +130,7 @@ class Parts:
                 user=self.plan.user.name,
                 private_key=self.identity.user_key.private,
                 host_key=self.identity.host_key.public,
-                deadline=Deadline(LOGIN[self.accel.name]),
+                deadline=Deadline(stretched(LOGIN[self.accel.name])),
                 access_folder=self.folder.path,
                 on_milestone=self.watch.reached,
             )

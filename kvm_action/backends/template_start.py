@@ -12,6 +12,7 @@ from kvm_action import __version__
 from kvm_action.backends.boot_watch import PATIENCE, watching_boot
 from kvm_action.backends.freezing import Freezer
 from kvm_action.backends.parts import Parts
+from kvm_action.backends.patience import stretched
 from kvm_action.backends.start_choice import Chooser, Start
 from kvm_action.backends.waking import Owner, load, renew, wait_for_network
 from kvm_action.events import Note
@@ -67,7 +68,7 @@ def wake(parts: Parts, template: Template) -> str:
 
 def wait_until_online(parts: Parts) -> str:
     """Wait for the woken machine's address. Raises TemplateError."""
-    wait_for_network(parts.domain, ONLINE[parts.accel.name])
+    wait_for_network(parts.domain, stretched(ONLINE[parts.accel.name]))
     return str(parts.address)
 
 
@@ -119,7 +120,8 @@ def _digest_of_xml(spec: DomainSpec, in_memory_file: bool) -> str:
 def freezer_of(parts: Parts, shape: Shape) -> Freezer:
     """What makes a template of that shape."""
     console = parts.settings.out / "template-console.log"
-    watch = parts.stack.enter_context(watching_boot(console, lambda _event: None, PATIENCE[parts.accel.name]))
+    patience = PATIENCE[parts.accel.name].stretched()
+    watch = parts.stack.enter_context(watching_boot(console, lambda _event: None, patience))
     spec = parts.spec()
 
     def launch(draft: Draft) -> AbstractContextManager[Domain]:

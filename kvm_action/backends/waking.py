@@ -7,6 +7,7 @@ from secrets import token_bytes, token_hex
 from typing import Final
 
 from kvm_action.backends.identity import Identity
+from kvm_action.backends.patience import stretched
 from kvm_action.errors import HostError
 from kvm_action.frozen import Template, TemplateError
 from kvm_action.hypervisor.agent import Agent
@@ -37,7 +38,7 @@ def load(domain: Domain, template: Template) -> None:
         domain.resume()
     except HostError as error:
         raise TemplateError(error.message) from error
-    if not Agent(domain).answers(Deadline(AGENT_TIME)):
+    if not Agent(domain).answers(Deadline(stretched(AGENT_TIME))):
         raise TemplateError("the guest agent does not answer in the woken machine")
 
 
@@ -54,7 +55,7 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner) 
         password=owner.password,
     )
     script = renewal(wanted, token_bytes(ENTROPY), time.time())
-    answer = agent.run(script.argv, Deadline(RENEWAL_TIME), script.stdin)
+    answer = agent.run(script.argv, Deadline(stretched(RENEWAL_TIME)), script.stdin)
     if answer is None or answer.status != 0:
         why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"
         raise TemplateError(f"the woken machine could not be given an identity: {why}")

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from act import REPOSITORY, copy_of_action
+from act import copy_of_action
+from runner_page import USER, set_up
 
 from kvm_action.images.mirror import of_this_host, source_lines
 
-PAGE = (REPOSITORY / "site/runner.md").read_text()
-BLOCKS = re.findall(r"^```(bash|sh)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+BLOCKS = set_up()
 SUITE = "bookworm"
-USER = "github-runner"
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +51,9 @@ def test_each_command_works_on_a_fresh_debian(debian: Path) -> None:
     }
     if (debian / "etc/pip-certificates.crt").exists():
         environment["PIP_CERT"] = "/etc/pip-certificates.crt"
-    for kind, commands in BLOCKS:
-        shell = ["bash", "-e", "-o", "pipefail", "-c", commands]
-        if kind == "sh":
+    for block in BLOCKS:
+        shell = ["bash", "-e", "-o", "pipefail", "-c", block.commands]
+        if block.kind == "sh":
             shell = ["runuser", "--user", USER, "--", "env", f"HOME=/home/{USER}", *shell]
         ended = subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "chroot", debian, "sh", "-c", MOUNTED, "sh", *shell],
@@ -64,7 +63,7 @@ def test_each_command_works_on_a_fresh_debian(debian: Path) -> None:
             text=True,
             check=False,
         )
-        assert ended.returncode == 0, f"{commands}\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}"
+        assert ended.returncode == 0, f"{block.commands}\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}"
     groups = (debian / "etc/group").read_text()
     assert re.search(rf"^kvm:.*\b{USER}$", groups, re.MULTILINE)
     assert not re.search(rf"^(libvirt|sudo|docker):.*\b{USER}\b", groups, re.MULTILINE)
