@@ -185,7 +185,7 @@ def test_a_cancelled_job_leaves_a_report_and_no_machine(step: Step, httpserver: 
     assert told["outcome"] == "interrupted"
     assert told["upload"] == "true"
     assert Path(told["report"]).exists()
-    assert (running.out / "console.log").stat().st_size > 0
+    assert "begun" in (running.out / "provision.log").read_text()
     assert "interrupted" in (running.folder / "summary").read_text()
     (run,) = github.check_runs
     assert run["conclusion"] == "cancelled"
