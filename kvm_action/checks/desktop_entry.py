@@ -43,7 +43,7 @@ def parse_entry(path: str, text: str) -> DesktopEntry | None:
     parser = RawConfigParser(strict=False, delimiters=("=",), comment_prefixes=("#",), allow_no_value=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys are case-sensitive
     try:
-        parser.read_string(text)
+        parser.read_string("\n".join(line.strip() for line in text.split("\n")))  # no line goes on in the next
         group = parser[_GROUP]
     except (Error, KeyError):
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from disks import LIAR, with_agent
-from tooling import IMAGES, Ended, Tool, has_started, wait_for
+from tooling import BOOT, IMAGES, Ended, Tool, has_started, wait_for
 
 from kvm_action.backends.kvm import KvmBackend, VirtualMachine
 from kvm_action.backends.settings import Settings
@@ -154,7 +154,7 @@ def test_a_guest_whose_agent_cannot_be_trusted_boots_and_the_next_run_does_not_t
     disk = with_agent(images, tool.folder, agent)
     plan = tool.write_plan("machine: {memory: 768MiB, cpus: 2}\nsnapshots: []\nprovision: {run: 'true'}\n")
     for reason in ("agent", "an earlier try failed"):
-        ended = tool("run", str(plan), "--image", str(disk))
+        ended = tool("run", str(plan), "--image", str(disk), timeout=2 * BOOT)
         assert ended.status == 0, ended.stdout + ended.stderr
         assert ended.result["start"]["mode"] == "boot"
         assert reason in ended.result["start"]["reason"]
