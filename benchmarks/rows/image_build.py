@@ -7,7 +7,7 @@ from benchmarks.workshop import Workshop, seconds
 from kvm_action.images import mirror
 from kvm_action.images.recipes import RECIPES, Recipe
 
-SECONDS = 90
+SECONDS = 60
 IMAGE = "debian-12"
 
 

@@ -74,14 +74,6 @@ def check(path: Path) -> None:
         )
 
 
-def snapshots(path: Path) -> dict[str, int]:
-    """The internal snapshots of a disk file that a machine may be using, each with the bytes of its memory."""
-    done = _qemu_img("info", "--force-share", "--output=json", path)
-    if not done.ok:
-        raise ImageError(f"{path} cannot be read as a disk image: {done.last_words}")
-    return {entry["name"]: int(entry["vm-state-size"]) for entry in json.loads(done.stdout).get("snapshots", ())}
-
-
 def convert(source: Path, source_format: str, target: Path, target_format: str = "qcow2") -> None:
     """Write ``source`` as an uncompressed file without holes' contents. Raises ImageError, HostError."""
     done = _qemu_img("convert", "-f", source_format, "-O", target_format, source, target, timeout=LONG)
