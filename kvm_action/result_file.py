@@ -84,7 +84,7 @@ def _adapter() -> TypeAdapter[RunResult]:
 
 def _document(text: str, source: str) -> dict[str, Any]:
     try:
-        document = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        document = json.loads(text, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise PlanError(f"{source} is not a result: it is not JSON ({error})", _HINT) from error
     if not isinstance(document, dict):
@@ -110,6 +110,12 @@ def _finite(text: str) -> float:
     if not abs(number) <= _LARGEST:
         raise ValueError(f"{text[:20]} is no number")
     return number
+
+
+def _whole(text: str) -> int:
+    """The same for whole numbers. Raises ValueError."""
+    _finite(text)
+    return int(text)
 
 
 def _first(error: ValidationError) -> str:

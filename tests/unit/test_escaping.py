@@ -30,7 +30,7 @@ PIECES = st.sampled_from([
     "\N{ZERO WIDTH SPACE}", "* ", "# ", "- [ ] ", "<details>", ":tada:", "$x$", "\t",
 ])  # fmt: skip
 TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=6).map("".join)
-some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def shape_of_html(page: str) -> Counter[str]:

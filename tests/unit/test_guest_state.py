@@ -6,7 +6,7 @@ import tarfile
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kvm_action.guest_state import debian, parsing
@@ -202,7 +202,6 @@ def test_the_evidence_of_a_failure_is_what_changed_with_its_first_lines() -> Non
     assert lines[:6] == ("file /etc/a is different", "+0", "+1", "+2", "+3", "+4")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_no_bytes_of_a_guest_break_the_reader(data: bytes) -> None:
     parsing.entries(data)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kvm_action.backends import evidence
@@ -48,7 +48,6 @@ def soon() -> Deadline:
     return Deadline(timedelta(milliseconds=30))
 
 
-@settings(deadline=None)
 @given(st.lists(ANSWERS, min_size=1, max_size=3))
 def test_no_answer_of_an_agent_is_more_than_no_answer(answers: list[str | None]) -> None:
     domain = cast(Domain, Liar(answers))
@@ -82,13 +81,11 @@ def test_an_agent_may_answer_with_bytes_that_are_no_text() -> None:
     assert output.stdout == bytes(range(256))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_what_a_woken_machine_says_of_itself_is_pairs_of_text_or_nothing(output: bytes) -> None:
     assert all(isinstance(value, str) for value in said(output).values())
 
 
-@settings(deadline=None)
 @given(ANSWERS.map(lambda answer: answer or ""))
 def test_no_result_of_cloud_init_is_more_than_an_error(text: str) -> None:
     assert all(isinstance(error, str) for error in cloud_init_errors(text))

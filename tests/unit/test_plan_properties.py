@@ -15,7 +15,7 @@ from kvm_action.plan.render import InvalidPlanError
 from kvm_action.plan.schema import plan_schema
 
 WHOLE = Path(__file__).parents[2] / "examples" / "hello" / "plan.yml"
-some = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 SECRET = "hunter22-secret"
 
 

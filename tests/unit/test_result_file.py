@@ -18,7 +18,7 @@ from kvm_action.results import Failure, Outcome, PlanInfo, RunResult, StepName
 
 SCALARS: dict[object, st.SearchStrategy[object]] = {
     str: st.text(max_size=8),
-    int: st.integers(),
+    int: st.integers(-(10**15), 10**15),
     bool: st.booleans(),
     float: st.floats(-1e15, 1e15),
     datetime: st.integers(1, 10**11).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),

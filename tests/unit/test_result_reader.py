@@ -37,7 +37,7 @@ LEAVES = st.one_of(
         ]
     ),
 )
-some = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 @cache
@@ -83,7 +83,7 @@ def test_a_result_with_anything_anywhere_is_refused_or_can_be_told(changes: list
     assert result_file.loads(result_file.dumps(result)) == result
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.text(max_size=200) | st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3), max_leaves=5).map(repr)
 )
