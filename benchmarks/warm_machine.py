@@ -37,13 +37,31 @@ def start(folder: Path, mode: StartMode, cpus: int = 2, memory: int = 2048) -> S
         ours.create_disk()
         before_launch = time.monotonic()
         ours.launch()
-        if ours.start.info.mode != mode:
-            raise RuntimeError(f"it started by {ours.start.info.mode}: {ours.start.info.reason}")
+        require_mode(ours, mode)
         ours.wait_for_network()
         ours.connect()  # it asks the guest who it is: that is the command
         commanded = time.monotonic()
         agent = ours.watch.log.milestones["agent"]
     return Started(agent + before_launch - begun, commanded - begun, time.monotonic() - commanded)
+
+
+@contextmanager
+def awake(folder: Path, mode: StartMode, cpus: int, memory: int) -> Iterator[VirtualMachine]:
+    """A machine that runs and was logged in to; gone at the end."""
+    with machine(folder, mode, cpus, memory) as ours:
+        ours.check_host()
+        ours.create_disk()
+        ours.launch()
+        require_mode(ours, mode)
+        ours.wait_for_network()
+        ours.connect()
+        yield ours
+
+
+def require_mode(ours: VirtualMachine, mode: StartMode) -> None:
+    """Raise RuntimeError when it started in another mode."""
+    if ours.start.info.mode != mode:
+        raise RuntimeError(f"it started by {ours.start.info.mode}: {ours.start.info.reason}")
 
 
 @contextmanager

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks.reading import Reading
-from benchmarks.rows import cold_boot, copy_tree, hello, help_time, image_build, promote, warm_hello, warm_start
+from benchmarks.rows import (
+    clones_memory,
+    cold_boot,
+    copy_tree,
+    hello,
+    help_time,
+    image_build,
+    promote,
+    template_build,
+    warm_hello,
+    warm_start,
+)
 from benchmarks.workshop import Workshop
 
 Row = Callable[[Workshop], list[Reading]]
@@ -18,6 +29,8 @@ ROWS: Final[dict[str, Row]] = {
     "hello": hello.measure,
     "warm-start": warm_start.measure,
     "warm-hello": warm_hello.measure,
+    "template-build": template_build.measure,
+    "clones-memory": clones_memory.measure,
     "cold-boot": cold_boot.measure,
 }
 

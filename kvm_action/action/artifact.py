@@ -15,6 +15,8 @@ SNAPSHOT_FILES: Final = frozenset({"snapshots.json", "domain.xml"})
 FROM_GUEST: Final = "artifacts"
 """The folder with files of the guest's own names and modes, which an artifact does not keep: it becomes a tar."""
 
+PICTURES: Final = "screenshots"
+
 
 def artifact_name(plan: str, job: str, index: str, attempt: str, run: str) -> str:
     """A name that no other job of the workflow run has: not in a matrix, not in another attempt."""
@@ -38,6 +40,13 @@ def stage(out: Path, into: Path, what: frozenset[Upload]) -> bool:
         raise HostError(
             f"could not prepare the artifact in {into}: {error.strerror}", "Is the disk full?"
         ) from error
+
+
+def link_text(staged: Path, what: frozenset[Upload]) -> str:
+    """What the link to the artifact says, in Markdown; GitHub shows no pictures from there, so they are named."""
+    kinds = "Report and logs" if Upload.REPORT in what else "Metadata of snapshots"
+    pictures = sorted(f"`{path.name}`" for path in staged.glob(f"{PICTURES}/*"))
+    return f"{kinds} of this run" + (f", with the pictures {', '.join(pictures)}" if pictures else "")
 
 
 def _wanted(out: Path, what: frozenset[Upload]) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
 
-from kvm_action.action.artifact import artifact_name, stage
+from kvm_action.action.artifact import artifact_name, link_text, stage
 from kvm_action.action.inputs import CheckRunWish, HistoryWish, Inputs
 from kvm_action.action.outputs import outputs_of, outputs_without_result
 from kvm_action.action.refusal import refusal_annotations, refusal_lines, refusal_summary
@@ -88,7 +88,10 @@ class Telling:
             name = inputs.artifact_name or artifact_name(
                 result.plan.name, self.job.job, self.index, self.job.attempt, result.id
             )
-            self.outputs({"upload": "true", "upload-name": name, "upload-path": str(folder)})
+            about = link_text(folder, inputs.upload)
+            self.outputs(
+                {"upload": "true", "upload-name": name, "upload-path": str(folder), "upload-about": about}
+            )
 
     def keep(self, result: RunResult, inputs: Inputs) -> None:
         """Store the result on the branch of the history, if it shall be."""

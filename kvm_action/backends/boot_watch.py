@@ -12,7 +12,7 @@ from typing import IO, Final
 from kvm_action.boot import BootLog, Stage
 from kvm_action.errors import BootError, HostError
 from kvm_action.events import MilestoneReached, Sink
-from kvm_action.hypervisor.domain import HOST_DISK_FULL
+from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED
 from kvm_action.wait import Clock, Deadline
 
 FILE_LIMIT: Final = 16 << 20
@@ -99,7 +99,7 @@ class BootWatch:
                 words[0].strip(), "this host's KVM cannot run the guest; `--accel tcg` goes without it"
             )
         if end:
-            return self._stuck(end, "; ".join(last_words[-2:]) or "the console's last lines may tell why")
+            return self._stuck(end, "; ".join(last_words[-2:]) or hint_of_end(end))
         if log.diagnosis and log.diagnosis.fatal:
             return self._stuck(log.diagnosis.cause, log.diagnosis.hint)
         return self._overdue()
@@ -133,6 +133,13 @@ _GUESSES: Final = {
     "CLOUD_INIT": "cloud-init waits for something; see the console's last lines",
     "LOGIN": "the guest is up, but no SSH server answers: does the image contain one, and cloud-init?",
 }
+
+
+def hint_of_end(end: str) -> str:
+    """Where to look when a domain has ended like that."""
+    if end == QEMU_DIED:
+        return "its process crashed, or somebody killed it: for lack of memory? see `journalctl -k` of the host"
+    return "the console's last lines may tell why"
 
 
 def host_disk_full() -> HostError:

@@ -1,8 +1,8 @@
 """Making a template: boot a machine without a network card, let it settle, and write down all that it is."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final
 from kvm_action import seed
 from kvm_action.backends.boot_watch import BootWatch
 from kvm_action.backends.identity import new_identity
+from kvm_action.boot import Stage
 from kvm_action.errors import BootError, HostError, ImageError
 from kvm_action.frozen import Draft, NoRoomError, Shape, Template, TemplateError, TemplateStore
 from kvm_action.hypervisor.agent import Agent
@@ -26,8 +27,10 @@ HOSTNAME: Final = "template"
 
 _CLOUD_INIT_DONE: Final = (
     "if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then"
-    " until [ -s /run/cloud-init/result.json ]; do sleep 0.1; done; fi"
+    " until [ -s /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done; fi"
 )
+
+_NO_AGENT: Final = "the guest agent does not answer; does the image have qemu-guest-agent?"
 
 Launch = Callable[[Draft], AbstractContextManager[Domain]]
 """Starts the draft's machine, paused at its first instruction, without a network card."""
@@ -59,7 +62,7 @@ class Freezer:
         qemu_img.create_overlay(self.image, draft.disk, self.shape.disk)
         host_key = self._write_seed(draft)
         self.watch.begin()
-        with self.launch(draft) as domain:
+        with self._launched(draft) as domain:
             if self.shape.in_memory_file and not can_share_memory(domain):
                 raise NoRoomError("this QEMU cannot leave shared memory out of a saved state")
             domain.resume()
@@ -67,6 +70,18 @@ class Freezer:
             domain.suspend()
             save_state(domain, draft.state, with_memory=not self.shape.in_memory_file)
         return frozen
+
+    @contextmanager
+    def _launched(self, draft: Draft) -> Iterator[Domain]:
+        """Raises NoRoomError where QEMU, another user or confined, may not open a file of ours as its memory."""
+        with ExitStack() as running:
+            try:
+                domain = running.enter_context(self.launch(draft))
+            except HostError as error:
+                if self.shape.in_memory_file and "Permission denied" in error.message:
+                    raise NoRoomError(error.message) from error
+                raise
+            yield domain
 
     def _write_seed(self, draft: Draft) -> str:
         identity = new_identity(HOSTNAME)
@@ -110,8 +125,10 @@ class Freezer:
             if agent.answers(Deadline(timedelta())):
                 return True
             if trouble := self.watch.trouble(domain.end, domain.last_words()):
-                raise trouble
+                raise (
+                    trouble if self.watch.log.stage is not Stage.LOGIN or domain.end else TemplateError(_NO_AGENT)
+                )
             return False
 
         if not until(look, Deadline(self.watch.deadline.allowed), every=0.1):
-            raise TemplateError("the guest agent does not answer; does the image have qemu-guest-agent?")
+            raise TemplateError(_NO_AGENT)

@@ -20,8 +20,9 @@ from kvm_action.errors import BootError, NetworkError
 from kvm_action.events import Sink
 from kvm_action.frozen import TemplateStore
 from kvm_action.hypervisor.connection import Connection, open_connection
-from kvm_action.hypervisor.domain import Domain, launched
+from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
+from kvm_action.hypervisor.launching import launched
 from kvm_action.images.store import Image
 from kvm_action.plan.model import Keep, Plan
 from kvm_action.reach import Address
@@ -121,8 +122,8 @@ class Parts:
 
     @cached_property
     def session(self) -> ssh.Session:
-        """The one SSH session that everything goes through."""
-        return self.attempt.enter_context(
+        """The one SSH session that everything goes through. It ends with the machine, which may not say so."""
+        session = self.attempt.enter_context(
             ssh.connect(
                 self.address,
                 user=self.plan.user.name,
@@ -133,6 +134,8 @@ class Parts:
                 on_milestone=self.watch.reached,
             )
         )
+        self.domain.when_gone(session.close)
+        return session
 
     def has(self, part: str) -> bool:
         """Does a part exist already? (A cached property lives in the instance once it was asked for.)"""

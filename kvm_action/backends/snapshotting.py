@@ -17,7 +17,6 @@ from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.snapshot_probe import Ability, ability
 from kvm_action.hypervisor.snapshots import Snapshot, Way
-from kvm_action.images import qemu_img
 from kvm_action.results import SnapshotInfo
 from kvm_action.units import format_size
 from kvm_action.whole_file import write_whole
@@ -121,7 +120,7 @@ class Snapshots:
     def _bytes_on_disk(self, taken: Snapshot) -> int:
         if taken.memory_file:
             return taken.memory_file.stat().st_size if taken.memory_file.exists() else 0
-        return qemu_img.snapshots(self.domain.disk()).get(taken.name, 0)
+        return snapshots.memory_bytes(self.domain, taken.name)
 
 
 def read_records(folder: Path) -> dict[str, SnapshotInfo]:

@@ -16,8 +16,9 @@ from kvm_action.backends.start_choice import Chooser, Start
 from kvm_action.backends.waking import Owner, load, renew, wait_for_network
 from kvm_action.events import Note
 from kvm_action.frozen import Draft, Shape, Template
-from kvm_action.hypervisor.domain import Domain, launched
+from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_card_xml
+from kvm_action.hypervisor.launching import launched
 from kvm_action.plan.model import StartMode
 from kvm_action.procfs import Host
 from kvm_action.renewal import scripts_digest

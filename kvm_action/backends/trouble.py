@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from kvm_action.backends import evidence
-from kvm_action.backends.boot_watch import BootWatch, host_disk_full
+from kvm_action.backends.boot_watch import BootWatch, hint_of_end, host_disk_full
 from kvm_action.errors import BootError, E2EError, GuestConnectionError, ProvisionError
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain
 from kvm_action.wait import Deadline, until
@@ -41,7 +41,7 @@ def _explain_end(end: str) -> E2EError:
         return host_disk_full()
     if "guest" in end:
         return ProvisionError(f"the machine stopped while it was being used: {end}", "see console.log")
-    return BootError(f"the machine was lost: {end}", "see console.log and the host's logs")
+    return BootError(f"the machine was lost: {end}", hint_of_end(end))
 
 
 def _explain_silence(domain: Domain, watch: BootWatch, error: E2EError) -> E2EError:

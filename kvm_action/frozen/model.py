@@ -21,7 +21,7 @@ class TemplateError(Exception):
 
 
 class NoRoomError(TemplateError):
-    """There is no place for its memory, or this QEMU cannot keep it apart: another mode may still work."""
+    """There is no place for its memory, or this QEMU may not use one of ours: another mode may still work."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Final
@@ -43,15 +43,14 @@ class Connection:
     log_folder: Path | None
     """Where the daemon writes one log per domain (QEMU's own words); None when we may not read it."""
 
-    @property
-    def libvirt_version(self) -> str:
-        """``libvirt 9.0.0``."""
-        return f"libvirt {_dotted(self.raw.getLibVersion())}"
+    libvirt_version: str
+    """``libvirt 9.0.0``; still known when the daemon is gone."""
 
-    @property
+    @cached_property
     def hypervisor_version(self) -> str:
-        """``QEMU 7.2.22``."""
-        return f"{self.raw.getType()} {_dotted(self.raw.getVersion())}"
+        """``QEMU 7.2.22``. Raises HostError when the daemon does not tell."""
+        with in_our_words("libvirt does not tell the version of QEMU"):
+            return f"{self.raw.getType()} {_dotted(self.raw.getVersion())}"
 
     @property
     def is_system(self) -> bool:
@@ -90,7 +89,8 @@ def open_connection(uri: str | None = None, environ: Mapping[str, str] = os.envi
     raw = _open_for_root(uri) if str(ROOT_RUNTIME) in uri else _open(uri)
     try:
         raw.setKeepAlive(5, 3)
-        yield Connection(raw, uri, log_folder(uri, environ))
+        version = f"libvirt {_dotted(raw.getLibVersion())}"
+        yield Connection(raw, uri, log_folder(uri, environ), version)
     finally:
         raw.close()
 
@@ -192,11 +192,26 @@ def _start_root_daemon() -> None:
 
 _QEMU_ENDED: Final = re.compile(
     r"^internal error: (process exited while connecting to monitor|qemu unexpectedly closed the monitor)"
-    r"( \(vm='[^']*'\))?: (\S+Z )?(\S*qemu\S*: )?",
+    r"( \(vm='[^']*'\))?(: (\S+Z )?(\S*qemu\S*: )?)?",
     re.IGNORECASE,
 )
 
 
 def first_sentence(error: libvirt.libvirtError) -> str:
     """libvirt's message without its trailing lines; QEMU's own last words without how libvirt met them."""
-    return _QEMU_ENDED.sub("QEMU ended: ", (error.get_error_message() or str(error)).strip().splitlines()[0])
+    line = (error.get_error_message() or str(error)).strip().splitlines()[0]
+    return _QEMU_ENDED.sub("QEMU ended: ", line).removesuffix(": ")
+
+
+_LOST: Final = re.compile(r"socket is closed|Broken pipe|Connection reset|End of file|keepalive|not connected")
+LOST_HINT: Final = "libvirt's daemon ended, or was restarted, under this run: see `journalctl -u libvirtd`"
+
+
+@contextmanager
+def in_our_words(what: str, hint: str = "") -> Iterator[None]:
+    """Raise HostError, "``what``: libvirt's reason", for an error of libvirt; a lost daemon is said so."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        reason = first_sentence(error)
+        raise HostError(f"{what}: {reason}", LOST_HINT if _LOST.search(reason) else hint) from error

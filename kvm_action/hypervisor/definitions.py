@@ -11,8 +11,7 @@ from xml.etree import ElementTree
 
 import libvirt
 
-from kvm_action.errors import HostError
-from kvm_action.hypervisor.connection import first_sentence
+from kvm_action.hypervisor.connection import in_our_words
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
 
@@ -37,11 +36,9 @@ def fit(definition: ElementTree.Element, lease: str | None) -> None:
 
 def refit(domain: Domain, lease: str | None = None) -> None:
     """Make the definitions in all snapshots of the domain fit. Raises HostError."""
-    try:
+    with in_our_words(f"the snapshots of {domain.name} cannot be kept"):
         for raw in domain.raw.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL):
             _refit(domain, raw, lease)
-    except libvirt.libvirtError as error:
-        raise HostError(f"the snapshots of {domain.name} cannot be kept: {first_sentence(error)}") from error
 
 
 def _refit(domain: Domain, raw: libvirt.virDomainSnapshot, lease: str | None) -> None:

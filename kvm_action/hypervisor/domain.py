@@ -1,4 +1,4 @@
-"""A running domain: started transient and tied to our connection, watched by events, ended for certain."""
+"""A domain that runs: what can be asked of it and done to it. How it is started is `launching`."""
 
 import io
 import json
@@ -16,16 +16,19 @@ import libvirt
 import libvirt_qemu
 from PIL import Image
 
-from kvm_action.errors import BootError, HostError, NetworkError
-from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.errors import HostError, NetworkError
+from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
 
-OnConsole = Callable[[bytes], None]
-
 HOST_DISK_FULL: Final = "the host's disk is full"
+QEMU_DIED: Final = "QEMU died"
 """How `Domain.end` says it."""
 
 _FORWARD: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+(?P<host>\S+)\s+(?P<port>\d+)\s+\S+\s+22\b")
+_NOT_SPOKEN: Final = re.compile(
+    r"\d{4}-\d\d-\d\d .*(starting up|shutting down)|LC_ALL|[A-Z_]+=|/|-|char device redirected"
+)
+"""Lines of a domain's log that libvirt writes, and QEMU's small talk."""
 _ALREADY_GONE: Final = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
@@ -42,6 +45,7 @@ class Domain:
         self.kept = False
         self.end = ""
         """Why the domain does not run any more, in libvirt's words; empty while it does."""
+        self._mourners: list[Callable[[], None]] = []
 
     @property
     def raw(self) -> libvirt.virDomain:
@@ -53,9 +57,21 @@ class Domain:
         """The connection to the libvirt that has it."""
         return self._connection
 
+    def when_gone(self, act: Callable[[], None]) -> None:
+        """Call ``act``, in a thread of its own, as soon as the domain has stopped."""
+        self._mourners.append(act)
+
+    def note_end(self, why: str, *, is_gone: bool) -> None:
+        """It stopped, or was paused for good. The first reason counts, but a pause explains no death of QEMU."""
+        self.end = why if why == QEMU_DIED else self.end or why
+        self.changed.set()
+        for act in self._mourners if is_gone else ():
+            Thread(target=act, name="mourner", daemon=True).start()
+
     def look_up_again(self) -> None:
-        """It was ended and came back under its name."""
-        self._raw = self._connection.raw.lookupByName(self.name)
+        """It was ended and came back under its name. Raises HostError when it is not there."""
+        with in_our_words(f"{self.name} did not come back"):
+            self._raw = self._connection.raw.lookupByName(self.name)
 
     @property
     def is_running(self) -> bool:
@@ -65,8 +81,9 @@ class Domain:
         return False
 
     def resume(self) -> None:
-        """Let the processors run."""
-        self._raw.resume()
+        """Let the processors run. Raises HostError when libvirt does not."""
+        with in_our_words(f"{self.name} cannot be started"):
+            self._raw.resume()
 
     def disk(self) -> Path:
         """The file that its first writable disk is now: a new layer after an external snapshot."""
@@ -77,8 +94,9 @@ class Domain:
         raise HostError(f"{self.name} has no disk that can be written")
 
     def xml(self) -> str:
-        """The domain's live XML."""
-        return str(self._raw.XMLDesc())
+        """The domain's live XML. Raises HostError when libvirt does not tell."""
+        with in_our_words(f"libvirt does not describe {self.name}"):
+            return str(self._raw.XMLDesc())
 
     def ssh_forward(self) -> int | None:
         """The loopback port that is forwarded to the guest's port 22, None when there is none (any more)."""
@@ -139,10 +157,9 @@ class Domain:
         with suppress(libvirt.libvirtError):
             self._raw.fsFreeze()
         try:
-            self._raw.suspend()
+            with in_our_words(f"{self.name} cannot be paused"):
+                self._raw.suspend()
             yield
-        except libvirt.libvirtError as error:
-            raise HostError(f"{self.name} cannot be paused: {first_sentence(error)}") from error
         finally:
             with suppress(libvirt.libvirtError):
                 self._raw.resume()
@@ -153,12 +170,10 @@ class Domain:
         """Save the machine's screen as PNG. Raises HostError when there is none to be had."""
         stream = self._connection.raw.newStream()
         picture = io.BytesIO()
-        try:
+        with in_our_words(f"no screenshot of {self.name}"):
             self._raw.screenshot(stream, 0)
             stream.recvAll(lambda _stream, data, sink: sink.write(data), picture)
             stream.finish()
-        except libvirt.libvirtError as error:
-            raise HostError(f"no screenshot of {self.name}: {first_sentence(error)}") from error
         with Image.open(picture) as image:
             image.save(path, "PNG")
 
@@ -167,15 +182,13 @@ class Domain:
 
         Returns the port. Raises HostError for a machine that has no such screen.
         """
-        try:
+        with in_our_words(f"the screen of {self.name} cannot be opened"):
             graphics = ElementTree.fromstring(self.xml()).find("devices/graphics[@type='vnc']")  # noqa: S314
             if graphics is None:
                 raise HostError(f"{self.name} was started without a screen that can be opened later")
             graphics.set("passwd", password)
             graphics.set("passwdValidTo", f"{until.astimezone(UTC):%Y-%m-%dT%H:%M:%S}")
             self._raw.updateDeviceFlags(ElementTree.tostring(graphics, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"the screen of {self.name} cannot be opened: {first_sentence(error)}") from error
         return int(graphics.get("port", "0"))
 
     def last_words(self) -> tuple[str, ...]:
@@ -184,30 +197,23 @@ class Domain:
         if log is None or not log.exists():
             return ()
         lines = log.read_text(errors="replace").splitlines()
-        spoken = [
-            line
-            for line in lines
-            if not re.match(r"^\d{4}-\d\d-\d\d .*(starting up|shutting down)|^LC_ALL|^[A-Z_]+=|^/|^-", line)
-        ]
+        spoken = [line for line in lines if not _NOT_SPOKEN.match(line)]
         return tuple(spoken[-20:])
 
     def suspend(self) -> None:
-        """Stop the processors."""
-        self._raw.suspend()
+        """Stop the processors. Raises HostError when libvirt does not."""
+        with in_our_words(f"{self.name} cannot be paused"):
+            self._raw.suspend()
 
     def plug_in(self, xml: str) -> None:
         """Add a device to the running machine. Raises HostError when libvirt refuses it."""
-        try:
+        with in_our_words(f"a device cannot be plugged into {self.name}"):
             self._raw.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"a device cannot be plugged into {self.name}: {first_sentence(error)}") from error
 
     def change(self, xml: str) -> None:
         """Change a device of the running machine. Raises HostError when libvirt refuses it."""
-        try:
+        with in_our_words(f"a device of {self.name} cannot be changed"):
             self._raw.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"a device of {self.name} cannot be changed: {first_sentence(error)}") from error
 
     def qmp(
         self, execute: str, arguments: Mapping[str, object] | None = None, files: Sequence[int] = ()
@@ -217,13 +223,11 @@ class Domain:
         Raises HostError with QEMU's own words.
         """
         command = json.dumps({"execute": execute} | ({"arguments": arguments} if arguments else {}))
-        try:
+        with in_our_words(f"QEMU does not answer to {execute}"):
             if files:
                 text, _ = libvirt_qemu.qemuMonitorCommandWithFiles(self._raw, command, list(files), 0)
             else:
                 text = libvirt_qemu.qemuMonitorCommand(self._raw, command, 0)
-        except libvirt.libvirtError as error:
-            raise HostError(f"QEMU does not answer to {execute}: {first_sentence(error)}") from error
         answer = json.loads(text)
         if "error" in answer:
             raise HostError(f"QEMU refuses {execute}: {answer['error'].get('desc', text)}")
@@ -232,10 +236,8 @@ class Domain:
     def keep(self, lease: str) -> None:
         """Let the domain outlive the context it was launched in, under another lease. Raises HostError."""
         element = f"<lease>{escape(lease)}</lease>"
-        try:
+        with in_our_words(f"{self.name} cannot be given a lease"):
             self._raw.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element, "lease", LEASE_NAMESPACE)
-        except libvirt.libvirtError as error:
-            raise HostError(f"{self.name} cannot be given a lease: {first_sentence(error)}") from error
         self.kept = True
 
     def destroy(self) -> None:
@@ -250,139 +252,5 @@ class Domain:
     def monitor(self, command: str) -> str:
         """QEMU's answer to a command of its human monitor. Raises HostError when there is none."""
         human = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
-        try:
+        with in_our_words(f"the monitor of {self.name} does not answer"):
             return str(libvirt_qemu.qemuMonitorCommand(self._raw, command, human))
-        except libvirt.libvirtError as error:
-            raise HostError(f"the monitor of {self.name} does not answer: {first_sentence(error)}") from error
-
-
-@contextmanager
-def launched(
-    connection: Connection, name: str, xml: str, on_console: OnConsole, *, may_outlive_us: bool = False
-) -> Iterator[Domain]:
-    """Start a transient domain, paused, whose console is read from its first byte; destroyed at the end.
-
-    libvirt destroys it as well when our connection ends, whatever happened to us, unless it may be kept: then
-    only its lease speaks for it. Raises HostError when libvirt or QEMU refuse it.
-    """
-    flags = libvirt.VIR_DOMAIN_START_PAUSED
-    if not may_outlive_us:
-        flags |= libvirt.VIR_DOMAIN_START_AUTODESTROY
-    try:
-        raw = connection.raw.createXML(xml, flags)
-    except libvirt.libvirtError as error:
-        connection.forget_log(name)
-        raise HostError(
-            f"libvirt cannot start the machine: {first_sentence(error)}", _start_hint(str(error))
-        ) from error
-    domain = Domain(raw, connection)
-    with (
-        watching(connection, domain, raw),
-        ended_for_certain(domain),
-        reading_console(connection, raw, on_console),
-    ):
-        yield domain
-
-
-@contextmanager
-def ended_for_certain(domain: Domain) -> Iterator[None]:
-    """Destroy the domain at the end of the context, unless it was told to stay."""
-    try:
-        yield
-    finally:
-        if not domain.kept:
-            domain.destroy()
-
-
-def _start_hint(text: str) -> str:
-    if "Permission denied" in text and "/dev/kvm" not in text:
-        return (
-            "libvirt runs QEMU as another user, who cannot reach the file: set KVM_E2E_HOME to a folder that "
-            "anyone may enter, such as /var/lib/kvm-e2e, and let anyone read the image"
-        )
-    if "KVM" in text or "/dev/kvm" in text:
-        return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
-    if "annot allocate memory" in text or "annot set up guest memory" in text:
-        return "the host is short of memory: lower machine.memory in the plan"
-    return "`kvm-e2e doctor` looks into the host"
-
-
-@contextmanager
-def watching(connection: Connection, domain: Domain, raw: libvirt.virDomain) -> Iterator[None]:
-    """Note in ``domain.end`` how the domain stops or is paused by itself."""
-
-    def on_lifecycle(_conn: object, _dom: object, event: int, detail: int, _opaque: object) -> None:
-        if event in _ENDS and not (event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED and detail not in _BAD_SUSPENDS):
-            domain.end = domain.end or _ENDS[event].get(detail, "it stopped")
-        domain.changed.set()
-
-    def on_io_error(
-        _conn: object, _dom: object, path: str, _alias: str, _action: int, reason: str, _o: object
-    ) -> None:
-        if reason == "enospc":
-            domain.end = HOST_DISK_FULL
-        else:
-            domain.end = domain.end or f"an I/O error on {Path(path).name} ({reason or 'no reason given'})"
-        domain.changed.set()
-
-    register = connection.raw.domainEventRegisterAny
-    ids = [
-        register(raw, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_lifecycle, None),
-        register(raw, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, on_io_error, None),
-    ]
-    try:
-        yield
-    finally:
-        for callback in ids:
-            with suppress(libvirt.libvirtError):
-                connection.raw.domainEventDeregisterAny(callback)
-
-
-_BAD_SUSPENDS: Final = {
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_IOERROR: "paused after an I/O error",
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG: "paused by its watchdog",
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR: "paused by an error of libvirt",
-}
-_ENDS: Final[dict[int, dict[int, str]]] = {
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: _BAD_SUSPENDS,
-    libvirt.VIR_DOMAIN_EVENT_STOPPED: {
-        libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: "the guest shut itself down",
-        libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: "somebody destroyed it",
-        libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: "the guest crashed",
-        libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: "QEMU died",
-    },
-    libvirt.VIR_DOMAIN_EVENT_CRASHED: {libvirt.VIR_DOMAIN_EVENT_CRASHED_PANICKED: "the guest panicked"},
-}
-
-
-@contextmanager
-def reading_console(
-    connection: Connection, raw: libvirt.virDomain, on_console: OnConsole, device: str | None = None
-) -> Iterator[None]:
-    """Hand everything the serial console (or ``device``) prints to ``on_console``, in a thread, until the end.
-
-    The stream has a connection of its own: on a shared one, a reader that blocks holds up other calls until
-    the next keep-alive message (5 s, seen with libvirt 9.0).
-    """
-    own = libvirt.open(connection.uri)
-    stream = own.newStream()
-    try:
-        own.lookupByUUID(raw.UUID()).openConsole(device, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
-    except libvirt.libvirtError as error:
-        own.close()
-        raise BootError(f"no console of {raw.name()}: {first_sentence(error)}") from error
-
-    def read() -> None:
-        with suppress(libvirt.libvirtError):
-            while data := stream.recv(1 << 16):
-                on_console(data)
-
-    thread = Thread(target=read, name="console", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        with suppress(libvirt.libvirtError):
-            stream.abort()
-        thread.join(2)
-        own.close()

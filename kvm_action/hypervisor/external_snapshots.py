@@ -16,7 +16,7 @@ import libvirt
 
 from kvm_action import proc
 from kvm_action.errors import HostError
-from kvm_action.hypervisor.connection import first_sentence
+from kvm_action.hypervisor.connection import in_our_words
 from kvm_action.hypervisor.definitions import fit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.templating import render
@@ -37,10 +37,8 @@ def take(domain: Domain, name: str, description: str, folder: Path) -> None:
         layers=layers,
         others=[disk for disk in _targets(domain.xml()) if disk not in layers],
     )
-    try:
+    with in_our_words(f"no snapshot “{name}”", "see QEMU's log"):
         domain.raw.snapshotCreateXML(xml)
-    except libvirt.libvirtError as error:
-        raise HostError(f"no snapshot “{name}”: {first_sentence(error)}", "see QEMU's log") from error
 
 
 def revert(domain: Domain, name: str, folder: Path) -> None:

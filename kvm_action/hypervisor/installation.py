@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvm_action.hypervisor.connection import Connection
-from kvm_action.hypervisor.domain import Domain, OnConsole, launched, reading_console
+from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
+from kvm_action.hypervisor.launching import OnConsole, launched, reading_console
 from kvm_action.templating import render
 
 

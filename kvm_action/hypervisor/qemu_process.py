@@ -1,10 +1,15 @@
-"""QEMU as a process of this host: what libvirt does not tell of it."""
+"""QEMU as a process of this host: what libvirt does not tell of it, and its end where no libvirt answers."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import psutil
+
+_LAST_BREATH: Final = 5
+"""Seconds that the kernel may take to give a killed machine's memory back."""
 
 
 def peak_memory(domain: str) -> int | None:
@@ -17,10 +22,29 @@ def unique_memory(domain: str) -> int | None:
     return _sum(domain, "smaps_rollup", r"Private_(?:Clean|Dirty):\s+(\d+) kB")
 
 
+def has_process(domain: str) -> bool:
+    """Does the QEMU of ``domain`` run?"""
+    return any(_processes(domain))
+
+
+def end_process(domain: str) -> bool:
+    """Kill the QEMU of ``domain``. False when it still runs, since it is another user's."""
+    for process in _processes(domain):
+        with suppress(psutil.Error):  # psutil looks whether the pid is still that process
+            process.kill()
+            process.wait(_LAST_BREATH)
+    return not has_process(domain)
+
+
 def _sum(domain: str, file: str, figure: str) -> int | None:
+    for process in _processes(domain):
+        with suppress(OSError):
+            found = re.findall(figure, Path(f"/proc/{process.pid}/{file}").read_text())
+            return sum(map(int, found)) * 1024 if found else None
+    return None
+
+
+def _processes(domain: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter(["cmdline"]):
         if f"guest={domain}," in " ".join(process.info["cmdline"] or ()):
-            with suppress(OSError):
-                found = re.findall(figure, Path(f"/proc/{process.pid}/{file}").read_text())
-                return sum(map(int, found)) * 1024 if found else None
-    return None
+            yield process

@@ -19,7 +19,7 @@ import libvirt
 from kvm_action import proc
 from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
-from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.hypervisor.connection import Connection, in_our_words
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
 from kvm_action.hypervisor.snapshots import Way
@@ -120,10 +120,8 @@ def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterato
 
 
 def _start(connection: Connection, xml: str) -> libvirt.virDomain:
-    try:
+    with in_our_words("no machine for a look at snapshots"):
         return connection.raw.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
-    except libvirt.libvirtError as error:
-        raise HostError(f"no machine for a look at snapshots: {first_sentence(error)}") from error
 
 
 def _end(connection: Connection, name: str) -> None:

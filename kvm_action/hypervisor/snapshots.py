@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
 
 from kvm_action.errors import HostError
 from kvm_action.hypervisor import external_snapshots
-from kvm_action.hypervisor.connection import first_sentence
+from kvm_action.hypervisor.connection import in_our_words
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.templating import render
 
@@ -56,11 +57,9 @@ def take(domain: Domain, name: str, description: str, way: Way, files: Path) -> 
     if way is Way.RESTORE:
         external_snapshots.take(domain, name, description, files)
         return
-    try:
+    with in_our_words(f"no snapshot “{name}”", "see QEMU's log"):
         disks = disks_of(domain.xml())
         domain.raw.snapshotCreateXML(render("snapshot.xml.j2", name=name, description=description, disks=disks))
-    except libvirt.libvirtError as error:
-        raise HostError(f"no snapshot “{name}”: {first_sentence(error)}", "see QEMU's log") from error
 
 
 def disks_of(xml: str) -> list[tuple[str, str]]:
@@ -76,46 +75,56 @@ def disks_of(xml: str) -> list[tuple[str, str]]:
 
 def listed(domain: Domain) -> list[Snapshot]:
     """All snapshots, oldest first. Raises HostError when libvirt does not tell."""
-    try:
+    with in_our_words(f"the snapshots of {domain.name} cannot be listed"):
         found = [_read(raw) for raw in domain.raw.listAllSnapshots()]
-    except libvirt.libvirtError as error:
-        raise HostError(f"the snapshots of {domain.name} cannot be listed: {first_sentence(error)}") from error
     return sorted(found, key=lambda snapshot: (snapshot.created, _depth(snapshot, found)))
+
+
+def memory_bytes(domain: Domain, name: str) -> int:
+    """What an internal snapshot keeps of the memory, as QEMU finds it on the disk; 0 when it is not there.
+
+    QEMU is asked, since the disk may be another user's while the machine runs. Raises HostError.
+    """
+    devices: Any = domain.qmp("query-block")
+    images = [device.get("inserted", {}).get("image", {}) for device in devices]
+    found = [each for image in images for each in image.get("snapshots", ()) if each["name"] == name]
+    return max((int(each["vm-state-size"]) for each in found), default=0)
 
 
 def revert(domain: Domain, name: str, way: Way, files: Path) -> None:
     """Go back, and run. Raises HostError; the caller sees whether the machine is still there."""
     try:
-        if way is Way.LIBVIRT:
-            wanted = domain.raw.snapshotLookupByName(name)
-            domain.raw.revertToSnapshot(wanted, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
-        elif way is Way.RESTORE:
-            external_snapshots.revert(domain, name, files)
-        else:
-            _load(domain, name)
-    except libvirt.libvirtError as error:
-        raise HostError(f"{domain.name} did not go back to “{name}”: {first_sentence(error)}") from error
+        with in_our_words(f"{domain.name} did not go back to “{name}”"):
+            _revert(domain, name, way, files)
     finally:
         _go_on(domain)
 
 
+def _revert(domain: Domain, name: str, way: Way, files: Path) -> None:
+    if way is Way.LIBVIRT:
+        wanted = domain.raw.snapshotLookupByName(name)
+        domain.raw.revertToSnapshot(wanted, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
+    elif way is Way.RESTORE:
+        external_snapshots.revert(domain, name, files)
+    else:
+        _load(domain, name)
+
+
 def _go_on(domain: Domain) -> None:
     """QEMU 7.2 leaves a machine paused that could not load a snapshot."""
-    with suppress(libvirt.libvirtError):
+    with suppress(libvirt.libvirtError, HostError):
         if domain.raw.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
             domain.resume()
 
 
 def delete(domain: Domain, name: str) -> None:
     """Delete one snapshot; its children become its parent's. Raises HostError."""
-    try:
+    with in_our_words(f"“{name}” cannot be deleted"):
         wanted = domain.raw.snapshotLookupByName(name)
         if external_snapshots.memory_file(wanted.getXMLDesc()):
             external_snapshots.forget(domain, name)
         else:
             wanted.delete()
-    except libvirt.libvirtError as error:
-        raise HostError(f"“{name}” cannot be deleted: {first_sentence(error)}") from error
 
 
 def _load(domain: Domain, name: str) -> None:

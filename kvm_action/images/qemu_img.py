@@ -30,6 +30,8 @@ class DiskInfo:
     virtual_bytes: int
     backing_file: str | None
     data_file: str | None
+    cluster: int
+    """The unit in which a qcow2 file grows. The last one may be written in part: the rest reads as zeros."""
 
 
 def probe(path: Path) -> DiskInfo:
@@ -48,6 +50,7 @@ def probe(path: Path) -> DiskInfo:
         virtual_bytes=facts["virtual-size"],
         backing_file=facts.get("backing-filename"),
         data_file=specific.get("data-file"),
+        cluster=facts.get("cluster-size", 0),
     )
 
 
@@ -68,7 +71,7 @@ def require_sound(path: Path) -> DiskInfo:
             hint=f"an image has from {format_size(SMALLEST)} to {format_size(LARGEST)}",
         )
     if info.format in _CHECKED:
-        check(path, info.format)
+        check(path, info)
     return info
 
 
@@ -85,20 +88,16 @@ def _hint(path: Path, objection: str) -> str:
     return "an image is a qcow2, raw or vmdk file"
 
 
-_CLUSTER: Final = 1 << 16
-"""qcow2's usual cluster. The last one may be written in part: the rest of it reads as zeros."""
-
-
-def check(path: Path, disk_format: str = "qcow2") -> None:
+def check(path: Path, info: DiskInfo) -> None:
     """Let qemu-img check a file's tables and extent. Raises ImageError when they are not in order.
 
     Clusters that nothing refers to do no harm: they are left behind by the conversion.
     """
-    done = _qemu_img("check", "--force-share", "--output=json", "-f", disk_format, path, timeout=LONG)
+    done = _qemu_img("check", "--force-share", "--output=json", "-f", info.format, path, timeout=LONG)
     if done.status not in (0, _LEAKS):
         raise ImageError(f"{path} is damaged: {_what_is_wrong(done)}", hint=_REPLACE)
     ends = int(json.loads(done.stdout).get("image-end-offset", 0))
-    if ends >= path.stat().st_size + _CLUSTER:
+    if ends >= path.stat().st_size + max(info.cluster, 1):
         raise ImageError(
             f"{path} was cut short: its data ends at byte {ends}, the file at {path.stat().st_size}", hint=_REPLACE
         )
@@ -106,20 +105,9 @@ def check(path: Path, disk_format: str = "qcow2") -> None:
 
 def _what_is_wrong(done: proc.Completed) -> str:
     """It says so on standard error when it cannot go on, else as numbers in its document."""
-    if done.stderr.strip():
+    if done.stderr.strip() or not done.stdout.startswith("{"):
         return done.last_words
-    found = json.loads(done.stdout)
-    return (
-        f"{found.get('corruptions', 0)} entries of its tables are wrong, {found.get('leaks', 0)} clusters are lost"
-    )
-
-
-def snapshots(path: Path) -> dict[str, int]:
-    """The internal snapshots of a disk file that a machine may be using, each with the bytes of its memory."""
-    done = _qemu_img("info", "--force-share", "--output=json", path)
-    if not done.ok:
-        raise ImageError(f"{path} cannot be read as a disk image: {done.last_words}")
-    return {entry["name"]: int(entry["vm-state-size"]) for entry in json.loads(done.stdout).get("snapshots", ())}
+    return f"{json.loads(done.stdout).get('corruptions', 0)} entries of its tables are wrong"
 
 
 def convert(source: Path, source_format: str, target: Path, target_format: str = "qcow2") -> None:

@@ -1,8 +1,9 @@
 """The store of base images: files by content, names as small pointers. Knows no recipe and no machine.
 
-``names/NAME.json`` holds the sha256 that a name means now; ``files/SHA256.qcow2`` is the disk, read-only, with its
-manifest ``files/SHA256.json`` beside it. A name that is built again points to a new file; overlays on the old one
-go on working, and the old file goes with `Store.remove_unused`.
+``names/NAME.json`` is the manifest of what a name means now; ``files/SHA256.qcow2`` is the disk, read-only, with
+the manifest that it got first beside it. Two names may mean one file, each with an origin of its own. A name that
+is built again points to a new file; overlays on the old one go on working, and the old file goes with
+`Store.remove_unused`.
 """
 
 import contextlib
@@ -67,8 +68,9 @@ class Store:
         for folder in (self._files, self.root / "names"):
             folder.mkdir(parents=True, exist_ok=True)
         files.publish(disk, self._disk(entry.sha256))
-        files.write_whole(manifest.to_json(entry), self._manifest(entry.sha256))
-        files.write_whole(json.dumps({"sha256": entry.sha256}) + "\n", self._pointer(name))
+        if not self._manifest(entry.sha256).exists():
+            files.write_whole(manifest.to_json(entry), self._manifest(entry.sha256))
+        files.write_whole(manifest.to_json(entry), self._pointer(name))
         return self._image(name, entry)
 
     def remove(self, name: str) -> int:
@@ -141,9 +143,16 @@ class Store:
     def _digest(self, name: str) -> str:
         return str(json.loads(self._pointer(name).read_text())["sha256"])
 
+    def _entry(self, name: str) -> Manifest:
+        """Its manifest; older stores have it beside the file only. Raises OSError, ValueError, KeyError."""
+        text = self._pointer(name).read_text()
+        if "schema" in json.loads(text):
+            return manifest.from_json(text)
+        return manifest.from_json(self._manifest(self._digest(name)).read_text())
+
     def _named(self, name: str) -> Image:
         try:
-            entry = manifest.from_json(self._manifest(self._digest(name)).read_text())
+            entry = self._entry(name)
             there = self._disk(entry.sha256).stat().st_size
         except (OSError, ValueError, KeyError) as error:
             raise ImageError(

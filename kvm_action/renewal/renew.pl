@@ -45,6 +45,13 @@ spew '/etc/ssh/ssh_host_ed25519_key.pub', 0644, "$to{host_key_public}\n";
 my (undef, undef, $uid, $gid, undef, undef, undef, $home) = getpwnam $to{user} or die "no user $to{user}";
 spew "$home/.ssh/authorized_keys", 0600, "$to{authorized_key}\n";
 chown $uid, $gid, "$home/.ssh/authorized_keys";
+# Up to 9.7, OpenSSH reads its key for each connection. Since 9.8 its listener keeps it, and reads it anew on SIGHUP; it
+# listens again when it has written its pid.
+my ($ssh_pid) = slurp('/run/sshd.pid') =~ /^(\d+)/;
+if ($ssh_pid && slurp("/proc/$ssh_pid/comm") eq "sshd\n" && grep { -x } glob '/usr/lib*/openssh/sshd-session') {
+    unlink '/run/sshd.pid'; kill 'HUP', $ssh_pid;
+    for (1 .. 1000) { last if -s '/run/sshd.pid'; select undef, undef, undef, 0.01 }
+}
 if (length $to{password}) {
     open my $change, '|-', 'chpasswd' or die "chpasswd: $!";
     print $change "$to{user}:$to{password}\n"; close $change or die "chpasswd failed";

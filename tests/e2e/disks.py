@@ -26,8 +26,12 @@ class Disk:
 
     def write(self, source: Path, target: str) -> None:
         """Put a file into it without mounting it."""
+        self.edit(f"write {source} {target}")
+
+    def edit(self, request: str) -> None:
+        """Change its file system with a request of debugfs."""
         place = f"{self.path}?offset={self.start}"
-        subprocess.run(["debugfs", "-w", "-R", f"write {source} {target}", place], check=True, capture_output=True)
+        subprocess.run(["debugfs", "-w", "-R", request, place], check=True, capture_output=True)
 
 
 def raw_copy(images: Path, folder: Path) -> Disk:
@@ -46,6 +50,25 @@ def without_cloud_init(images: Path, folder: Path) -> Path:
     """Its cloud-init is switched off, as its manual says."""
     disk = raw_copy(images, folder)
     disk.write(Path("/dev/null"), "/etc/cloud/cloud-init.disabled")
+    return disk.path
+
+
+AGENT = "/usr/sbin/qemu-ga"
+LIAR = """#!/bin/sh
+exec 0<>/dev/virtio-ports/org.qemu.guest_agent.0 1>&0
+while read -r line; do printf '{"return": {"everything": "is fine"}}\\n'; done
+"""
+
+
+def with_agent(images: Path, folder: Path, program: str) -> Path:
+    """Another program stands where the guest agent does; none, if it is empty."""
+    disk = raw_copy(images, folder)
+    script = folder / "agent"
+    script.write_text(program)
+    disk.edit(f"rm {AGENT}")
+    if program:
+        disk.write(script, AGENT)
+        disk.edit(f"set_inode_field {AGENT} mode 0100755")
     return disk.path
 
 

@@ -156,6 +156,19 @@ def test_user_mode_networking_works_in_the_system_too(system_tool: Tool) -> None
 
 
 @pytest.mark.slow
+def test_machines_of_the_system_wake_from_a_state_since_their_memory_may_be_no_file_of_ours(
+    system_tool: Tool,
+) -> None:
+    plan = system_tool.write_plan(SMALL + "provision: {run: 'true'}\nsnapshots: []\n")
+    for _ in range(2):
+        ended = system_tool("run", str(plan), "--set", f"machine.network={NETWORK}")
+        assert ended.status == 0, ended.stdout + ended.stderr
+        assert ended.result["start"]["mode"] == "restore", ended.result["start"]
+    host = ended.result["guest"]["address"].partition(":")[0]
+    assert FIRST <= ip_address(host) <= LAST
+
+
+@pytest.mark.slow
 def test_where_somebody_elses_dhcp_server_gives_the_address_the_guest_agent_tells_it(
     system: SystemLibvirt, system_tool: Tool
 ) -> None:
@@ -215,5 +228,6 @@ def test_a_member_of_the_group_libvirt_needs_no_root_for_the_system(
         )  # fmt: skip
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert not list((home / "runs").iterdir())
-    [log] = system.leftovers()  # root's, and rotated away: no business of an ordinary user
-    system.run("rm", log)
+    logs = system.leftovers()  # root's, and rotated away: no business of an ordinary user
+    assert all(log.startswith("/var/log/libvirt/qemu/") for log in logs)
+    system.run("rm", *logs)

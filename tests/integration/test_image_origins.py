@@ -84,6 +84,27 @@ def test_compressed_files_of_packer_and_of_distributions_are_taken(store: Store,
     assert take(store, converted(raw, "vmdk", "-o", "subformat=streamOptimized")).os == "debian-12"
 
 
+def test_the_same_disk_under_two_names_keeps_both_origins(store: Store, tmp_path: Path) -> None:
+    path = raw_disk(tmp_path / "disk.raw")
+    take(store, path, os="first-1")
+    again = replace(promise(path), os="second-2", place=Input(name="url", value="https://h.example/disk.raw"))
+    import_file(store, path, name="other", promise=again, progress=[].append)
+    first, second = store.get("mine"), store.get("other")
+    assert first.path == second.path
+    assert (first.os, second.os) == ("first-1", "second-2")
+    assert (first.inputs[0].name, second.inputs[0].name) == ("file", "url")
+    assert store.remove("other") == 0
+    assert store.get("mine") == first
+
+
+def test_a_store_of_before_each_name_had_its_manifest_is_read(store: Store, tmp_path: Path) -> None:
+    image = take(store, raw_disk(tmp_path / "disk.raw"))
+    pointer = store.root / "names/mine.json"
+    pointer.unlink()
+    pointer.write_text(f'{{"sha256": "{image.sha256}"}}\n')
+    assert store.get("mine") == image
+
+
 def test_a_disk_without_cloud_init_is_warned_of(store: Store, tmp_path: Path) -> None:
     told: list[str] = []
     files = {name: text for name, text in SYSTEM.items() if "bin" not in name}

@@ -12,7 +12,7 @@ from samples import HOSTILE
 from test_workflow import obeyed, parsed
 
 from kvm_action.action import inputs as inputs_module
-from kvm_action.action.artifact import artifact_name, stage
+from kvm_action.action.artifact import artifact_name, link_text, stage
 from kvm_action.action.inputs import VARIABLE, CheckRunWish, Upload, read_inputs, take_texts
 from kvm_action.action.log import GroupedLog
 from kvm_action.action.outputs import NAMES, OF_UPLOAD, outputs_of
@@ -235,7 +235,10 @@ def test_a_result_becomes_outputs_and_a_summary(tmp_path: Path, result) -> None:
     values = parsed((tmp_path / "output").read_bytes().decode())
     assert values["outcome"] == result.outcome
     assert values["upload"] == "true"
-    assert set(values) - {"upload", "upload-name", "upload-path"} == set(NAMES) - {*OF_UPLOAD, "check-url"}
+    assert set(values) - {"upload", "upload-name", "upload-path", "upload-about"} == set(NAMES) - {
+        *OF_UPLOAD,
+        "check-url",
+    }
     assert 100 < (tmp_path / "summary").stat().st_size < 1024 * 1024
     commands = obeyed(stream.getvalue())
     assert len(commands) == len(stream.getvalue().splitlines())
@@ -338,6 +341,16 @@ def test_only_what_is_wanted_is_staged(out: Path, tmp_path: Path) -> None:
     assert stage(out, tmp_path / "a", frozenset({Upload.SNAPSHOTS}))
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["snapshots.json"]
     assert not stage(out, tmp_path / "b", frozenset())
+
+
+def test_the_link_to_the_artifact_names_its_pictures(tmp_path: Path) -> None:
+    shot = tmp_path / "out/screenshots/desk`](x).png"
+    shot.parent.mkdir(parents=True)
+    shot.write_bytes(b"png")
+    everything = frozenset({Upload.REPORT, Upload.SNAPSHOTS})
+    stage(tmp_path / "out", tmp_path / "a", everything)
+    assert link_text(tmp_path / "a", everything) == "Report and logs of this run, with the pictures `desk-x-.png`"
+    assert link_text(tmp_path / "b", frozenset({Upload.SNAPSHOTS})) == "Metadata of snapshots of this run"
 
 
 def test_artifacts_of_a_matrix_have_names_of_their_own() -> None:

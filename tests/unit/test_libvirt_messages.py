@@ -3,7 +3,8 @@
 import libvirt
 import pytest
 
-from kvm_action.hypervisor.connection import first_sentence
+from kvm_action.errors import HostError
+from kvm_action.hypervisor.connection import LOST_HINT, first_sentence, in_our_words
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,16 @@ def test_what_qemu_said_before_it_ended_is_told_without_how_libvirt_met_it(said:
 
 def test_other_errors_stay_as_they_are() -> None:
     assert first_sentence(libvirt.libvirtError("Network not found: no default")) == "Network not found: no default"
+
+
+def test_a_qemu_that_ends_without_a_word_is_said_so() -> None:
+    said = "internal error: process exited while connecting to monitor"
+    assert first_sentence(libvirt.libvirtError(said)) == "QEMU ended"
+
+
+def test_a_daemon_that_is_gone_is_told_from_one_that_refuses() -> None:
+    for reason, hint in (("client socket is closed", LOST_HINT), ("no such thing", "mend it")):
+        with pytest.raises(HostError) as caught, in_our_words("no luck", "mend it"):
+            raise libvirt.libvirtError(f"internal error: {reason}")
+        assert caught.value.message == f"no luck: internal error: {reason}"
+        assert caught.value.hint == hint

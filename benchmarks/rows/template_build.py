@@ -1,0 +1,42 @@
+"""Making a template, beside booting the same machine once: what the first run pays for the later ones."""
+
+from benchmarks.reading import Reading
+from benchmarks.warm_machine import PLAN, start
+from benchmarks.workshop import Workshop, seconds
+from kvm_action.paths import Home
+from kvm_action.plan.model import StartMode
+
+MORE_SECONDS = 3
+CPUS, MEMORY = 2, 2048
+
+
+def measure(workshop: Workshop) -> list[Reading]:
+    """Three pairs; each makes the template anew, in a home of its own."""
+    workshop.tool("image", "build", "debian-12")
+    home = workshop.folder / "home"
+    home.mkdir()
+    (home / "images").symlink_to(Home.from_environ().images)
+    own = Workshop(workshop.folder, workshop.say, workshop.samples, {"KVM_E2E_HOME": str(home)})
+    plan = workshop.folder / "plan.yml"
+    plan.write_text(PLAN.format(cpus=CPUS, memory=MEMORY))
+
+    def ours(_number: int) -> float:
+        own.tool("template", "remove", "--all")
+        return seconds(lambda: own.tool("template", "build", plan))
+
+    def theirs(number: int) -> float:
+        return start(workshop.folder / f"boot-{number}", StartMode.BOOT, CPUS, MEMORY).command
+
+    try:
+        made, booted = workshop.interleaved(workshop.count(3), ours, theirs)
+    finally:
+        own.tool("template", "remove", "--all")
+    return [
+        Reading(
+            name="what a template takes beyond a boot",
+            unit="s",
+            ours=tuple(make - boot for make, boot in zip(made, booted, strict=True)),
+            at_most=MORE_SECONDS,
+            includes="`kvm-e2e template build` minus, each time, a cold boot of such a machine to SSH",
+        )
+    ]
