@@ -21,7 +21,7 @@ snapshots: []
 provision: {run: 'true'}
 checks:
   - file: {path: /etc/motd, contains: built by Packer}
-  - command: {run: "getent passwd packer; ls /usr/local/sbin", stdout: "^$"}
+  - command: {run: '! getent passwd packer && test -z "$(ls /usr/local/sbin)"'}
 """
 
 
