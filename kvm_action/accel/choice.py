@@ -7,6 +7,7 @@ from typing import Final
 from kvm_action.accel.device import DeviceState, examine
 from kvm_action.accel.guest import GuestRun, TryGuest, run_guest
 from kvm_action.errors import HostError
+from kvm_action.patience import stretched
 from kvm_action.plan.model import Accel
 from kvm_action.procfs import Host
 from kvm_action.results import AccelInfo
@@ -63,7 +64,7 @@ def look_at_kvm(host: Host, try_guest: TryGuest = run_guest, *, thorough: bool) 
     device = examine(host.path("/dev/kvm"))
     if not device.ok:
         return KvmFacts(flag, device)
-    deadline = Deadline(PATIENCE)
+    deadline = Deadline(stretched(PATIENCE))
     guest = try_guest("kvm", HOST_CPU, deadline)
     if guest.ok or not thorough or deadline.passed:
         return KvmFacts(flag, device, guest)

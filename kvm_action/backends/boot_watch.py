@@ -9,11 +9,11 @@ from pathlib import Path
 from threading import Event
 from typing import IO, Final
 
-from kvm_action.backends.patience import stretched
 from kvm_action.boot import BootLog, Stage
 from kvm_action.errors import BootError, HostError
 from kvm_action.events import MilestoneReached, Sink
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED
+from kvm_action.patience import stretched
 from kvm_action.wait import Clock, Deadline
 
 FILE_LIMIT: Final = 16 << 20

@@ -14,7 +14,6 @@ from kvm_action.backends.boot_watch import EVIDENCE_LINES
 from kvm_action.backends.firmware import require_firmware
 from kvm_action.backends.keeping import keep_machine, record_of
 from kvm_action.backends.parts import Parts
-from kvm_action.backends.patience import stretched
 from kvm_action.backends.reaping import reap
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.snapshotting import Snapshots
@@ -28,6 +27,7 @@ from kvm_action.hypervisor.domain_xml import USER_NETWORK
 from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory, unique_memory
 from kvm_action.images import qemu_img
+from kvm_action.patience import stretched
 from kvm_action.plan.model import Plan
 from kvm_action.reach import speaks_ssh
 from kvm_action.results import GuestInfo, ImageInfo, Measures, Milestones, SnapshotInfo, StartInfo

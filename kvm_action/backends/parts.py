@@ -12,7 +12,6 @@ from kvm_action import accel, ssh
 from kvm_action.admission import Admission
 from kvm_action.backends.boot_watch import PATIENCE, BootWatch, watching_boot
 from kvm_action.backends.identity import Identity, new_identity
-from kvm_action.backends.patience import stretched
 from kvm_action.backends.queueing import queued
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.start_choice import BOOT, Start
@@ -25,6 +24,7 @@ from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
 from kvm_action.hypervisor.launching import launched
 from kvm_action.images.store import Image
+from kvm_action.patience import stretched
 from kvm_action.plan.model import Keep, Plan
 from kvm_action.reach import Address
 from kvm_action.results import AccelInfo, GuestInfo, StartInfo

@@ -12,7 +12,6 @@ from kvm_action import __version__
 from kvm_action.backends.boot_watch import PATIENCE, watching_boot
 from kvm_action.backends.freezing import Freezer
 from kvm_action.backends.parts import Parts
-from kvm_action.backends.patience import stretched
 from kvm_action.backends.start_choice import Chooser, Start
 from kvm_action.backends.waking import Owner, load, renew, wait_for_network
 from kvm_action.events import Note
@@ -20,6 +19,7 @@ from kvm_action.frozen import Draft, NoRoomError, Shape, Template
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_card_xml
 from kvm_action.hypervisor.launching import launched
+from kvm_action.patience import stretched
 from kvm_action.plan.model import StartMode
 from kvm_action.procfs import Host
 from kvm_action.renewal import scripts_digest

@@ -7,12 +7,12 @@ from secrets import token_bytes, token_hex
 from typing import Final
 
 from kvm_action.backends.identity import Identity
-from kvm_action.backends.patience import stretched
 from kvm_action.errors import HostError
 from kvm_action.frozen import Template, TemplateError
 from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.migration import load_state
+from kvm_action.patience import stretched
 from kvm_action.renewal import NewIdentity, Proof, arrival, judge, renewal, said
 from kvm_action.wait import Deadline
 

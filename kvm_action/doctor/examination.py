@@ -9,6 +9,7 @@ from typing import Final
 
 from kvm_action.doctor.finding import Finding, Level
 from kvm_action.errors import E2EError
+from kvm_action.patience import stretched
 from kvm_action.wait import Deadline
 
 PATIENCE: Final = timedelta(seconds=10)
@@ -30,7 +31,7 @@ def examine(probes: Iterable[Probe]) -> list[Finding]:
 
     An expected error of a probe is a finding of its own; any other is a bug and is raised.
     """
-    started = [(probe, _start(probe), Deadline(probe.patience)) for probe in probes]
+    started = [(probe, _start(probe), Deadline(stretched(probe.patience))) for probe in probes]
     return [finding for probe, future, deadline in started for finding in _collect(probe, future, deadline)]
 
 
@@ -54,7 +55,7 @@ def _collect(probe: Probe, future: "Future[Sequence[Finding]]", deadline: Deadli
     except E2EError as error:
         return [Finding(subject=probe.subject, level=probe.late, seen=error.message, mend=_as_comment(error.hint))]
     except TimeoutError:
-        seen = f"did not answer in {probe.patience.total_seconds():.0f} s"
+        seen = f"did not answer in {deadline.allowed.total_seconds():.0f} s"
         return [Finding(subject=probe.subject, level=probe.late, seen=seen, mend=probe.mend_late)]
     except OSError as error:
         return [Finding(subject=probe.subject, level=probe.late, seen=f"cannot be looked at: {error}")]

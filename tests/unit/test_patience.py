@@ -1,12 +1,14 @@
 """How long a guest may take, on hosts that are slow themselves."""
 
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
 from kvm_action.backends.boot_watch import PATIENCE
-from kvm_action.backends.patience import VARIABLE, stretched
+from kvm_action.doctor.examination import Probe, examine
 from kvm_action.errors import HostError
+from kvm_action.patience import VARIABLE, stretched
 
 MINUTE = timedelta(minutes=1)
 
@@ -22,6 +24,15 @@ def test_a_factor_that_makes_no_sense_is_refused_with_an_example(text: str) -> N
     with pytest.raises(HostError, match=VARIABLE) as refused:
         stretched(MINUTE, {VARIABLE: text})
     assert "1 to 100" in str(refused.value.hint)
+
+
+def test_doctor_gives_a_slow_host_more_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "100")
+    slow = Probe(subject="slow", look=lambda: Event().wait(0.05) or [], patience=timedelta(milliseconds=5))
+    assert examine([slow]) == []
+    monkeypatch.setenv(VARIABLE, "1")
+    [late] = examine([slow])
+    assert "did not answer" in late.seen
 
 
 def test_every_limit_of_a_boot_is_stretched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from kvm_action.accel.guest import run_guest
 from kvm_action.cli.doctor.circumstances import Circumstances
 from kvm_action.doctor import Finding, Level, cpu, disk, kvm, memory, speed, tuning
 from kvm_action.paths import Home
+from kvm_action.patience import stretched
 from kvm_action.plan.model import Accel
 from kvm_action.procfs import Host
 from kvm_action.wait import Deadline
@@ -43,7 +44,7 @@ def kernel_device(at: Circumstances, facts: KvmFacts) -> list[Finding]:
 
 def emulation() -> list[Finding]:
     """A guest of our own by emulation: QEMU works."""
-    ran = run_guest("tcg", "max,-cx16", Deadline(GUEST_PATIENCE / 2))
+    ran = run_guest("tcg", "max,-cx16", Deadline(stretched(GUEST_PATIENCE / 2)))
     level = Level.OK if ran.ok else Level.PROBLEM
     return [Finding(subject="TCG guest", level=level, seen=ran.sentence)]
 
