@@ -180,8 +180,10 @@ class Parts:
 
         def look() -> T | None:
             found = check()
-            if not found and (trouble := watch.trouble(domain.end, domain.last_words())):
-                raise trouble
+            if not found:
+                self.connection.require_alive()
+                if trouble := watch.trouble(domain.end, domain.last_words()):
+                    raise trouble
             return found
 
         found = until(look, Deadline(watch.deadline.allowed + timedelta(seconds=5)), every=0.2)

@@ -57,6 +57,11 @@ class Connection:
         """Does a privileged daemon answer, so that QEMU runs as another user than we do?"""
         return "/system" in self.uri
 
+    def require_alive(self) -> None:
+        """Raise HostError when the daemon is gone."""
+        if self.raw.isAlive() != 1:
+            raise HostError("the connection to libvirt is lost", LOST_HINT)
+
     def log_of(self, domain: str) -> Path | None:
         """The file of QEMU's own words about a domain, None when we may not read it."""
         return self.log_folder / f"{domain}.log" if self.log_folder else None

@@ -34,9 +34,9 @@ def end(domain: Domain) -> None:
     try:
         domain.destroy()
     except HostError:
-        if until(lambda: _end_anew(domain), Deadline(ANEW), every=0.2) or end_process(domain.name):
-            return
-        raise
+        if not (until(lambda: _end_anew(domain), Deadline(ANEW), every=0.2) or end_process(domain.name)):
+            raise
+        domain.connection.forget_log(domain.name)
 
 
 def _end_anew(domain: Domain) -> bool:

@@ -12,6 +12,7 @@ from kvm_action.errors import BootError, HostError
 from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED, Domain
 from kvm_action.hypervisor.ending import ended_for_certain
+from kvm_action.hypervisor.qemu_process import end_process
 
 OnConsole = Callable[[bytes], None]
 
@@ -31,6 +32,7 @@ def launched(
     try:
         raw = connection.raw.createXML(xml, flags)
     except libvirt.libvirtError as error:
+        end_process(name)  # a daemon that dies now leaves it behind
         connection.forget_log(name)
         raise HostError(
             f"libvirt cannot start the machine: {first_sentence(error)}", _start_hint(str(error))

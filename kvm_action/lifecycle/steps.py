@@ -19,6 +19,7 @@ from kvm_action.results import CheckOutcome, CheckResult, StepName
 from kvm_action.units import format_size
 
 COPY_TIME: Final = timedelta(minutes=10)
+_STILL_THERE: Final = timedelta(seconds=30)
 ARTIFACT_LIMIT: Final = 256 << 20
 
 CLEAN_BOOT: Final = "clean-boot"
@@ -98,6 +99,8 @@ def validate(context: RunContext) -> str:
         screenshots=context.out / "screenshots",
     )
     context.checks = tuple(results)
+    if any(each.outcome is CheckOutcome.ERROR for each in results):
+        context.guest.run("true", timeout=_STILL_THERE)  # raises: a guest that is gone fails no check
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
     if bad:

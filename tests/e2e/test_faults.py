@@ -92,10 +92,23 @@ def test_a_machine_that_is_killed_is_told_and_the_run_ends_at_once(victim: Victi
     assert not machines_below(victim.tool.home)
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_without_libvirt_the_run_ends_and_its_machine_with_it(victim: Victim, step: str) -> None:
+@pytest.mark.parametrize("step", ["launch", "network"])
+def test_without_libvirt_no_boot_goes_on(victim: Victim, step: str) -> None:
     ended = victim.run_until(step, "libvirtd")
     assert_told(ended, ("libvirt",))
+    assert_ended_and_the_next_run_passes(victim)
+
+
+@pytest.mark.parametrize("step", ["ssh", "provision", "validate", "snapshot"])
+def test_a_script_is_judged_without_libvirt_too_and_its_machine_ends(victim: Victim, step: str) -> None:
+    ended = victim.run_until(step, "libvirtd")
+    assert ended.status == 0, ended.stdout + ended.stderr
+    last = [each for each in ended.result["steps"] if each["name"] == "snapshot"][-1]
+    assert (last["outcome"], "libvirt" in last["detail"] or "socket" in last["detail"]) == ("skipped", True)
+    assert_ended_and_the_next_run_passes(victim)
+
+
+def assert_ended_and_the_next_run_passes(victim: Victim) -> None:
     assert not machines_below(victim.tool.home), "the machine outlived its run"
     victim.restart_libvirt()
     plan = victim.tool.write_plan(QUICK)
