@@ -117,6 +117,8 @@ class InstallWatch:
         where = f"what it showed and logged is in {self._files['screen'].name} and {self._files['syslog'].name}"
         if self.log.is_disk_full and disk:
             return f"give it a larger disk; {where}"
+        if any("!! ERROR" in line for line in self.log.screen[-SHOWN:]):
+            return where
         if self.log.is_asking and self.log.question:
             return f"the installer calls this question {self.log.question}, and a preseed may answer it; {where}"
         return where

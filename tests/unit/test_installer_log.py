@@ -80,6 +80,16 @@ def test_a_question_is_noticed_when_its_prompt_stands_and_is_shown() -> None:
     assert "x.log" in told
 
 
+def test_an_error_that_waits_for_a_key_is_no_question_for_a_preseed() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(NETCFG + ASKED)
+    seen.watch.on_screen(b"!! ERROR: Bad archive mirror\r\n[Press enter to continue] ")
+    seen.now = 13
+    told = seen.trouble()
+    assert "Bad archive mirror" in told
+    assert "preseed" not in told
+
+
 def test_a_console_that_stands_still_without_a_prompt_is_noticed_too() -> None:
     seen = Watched()
     seen.watch.on_screen(b"Detecting network hardware ... 95%")
