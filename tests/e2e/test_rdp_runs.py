@@ -23,7 +23,7 @@ provision:
   run: |
     export DEBIAN_FRONTEND=noninteractive
     sudo apt-get update -q
-    sudo -E apt-get install -yq --no-install-recommends xrdp xorgxrdp xterm openbox ssl-cert
+    sudo -E apt-get install -yq --no-install-recommends xrdp xorgxrdp xauth xterm openbox ssl-cert
     sudo adduser xrdp ssl-cert
     for user in developer black; do
         sudo useradd -m -s /bin/bash $user

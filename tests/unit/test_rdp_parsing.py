@@ -8,7 +8,7 @@ from pathlib import Path
 import certificates
 import pytest
 from certificates import DAY, NOW
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from pydantic import SecretStr, ValidationError
@@ -22,8 +22,8 @@ from kvm_action.checks.rdp.handshake import Handshake
 from kvm_action.checks.rdp.login import Traces
 from kvm_action.checks.rdp.negotiation import Answer, NotRdpError, Security
 from kvm_action.checks.rdp.picture import NoPictureError, are_alike, content_of, read_xwd, share_left
-from kvm_action.checks.rdp.session import Visit
 from kvm_action.checks.rdp.tools import Tools
+from kvm_action.checks.rdp.watch import Visit
 from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.results import CheckOutcome
 
@@ -89,6 +89,7 @@ def test_a_confirmation_that_makes_no_sense_is_not_believed(body: bytes) -> None
         negotiation.answer(body)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=4, max_size=4), st.binary(min_size=7, max_size=1024))
 def test_no_bytes_of_a_server_do_more_harm_than_a_sentence(header: bytes, body: bytes) -> None:
     for read, data in ((negotiation.length_of, header), (negotiation.answer, body)):
@@ -103,6 +104,7 @@ def complaint_of(read: Callable[[bytes], object], data: bytes) -> str:
         return str(error)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_what_a_stranger_says_is_quoted_on_one_printable_line(data: bytes) -> None:
     assert negotiation.quoted(data).isprintable()
@@ -137,12 +139,14 @@ def test_a_name_in_a_certificate_cannot_break_out_of_its_line() -> None:
     assert str(found).isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_bytes_that_are_no_certificate_are_refused(data: bytes) -> None:
     with pytest.raises(UnreadableError):
         read_certificate(data)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 255))
 def test_a_damaged_certificate_is_read_or_refused_but_never_a_crash(at: int, value: int) -> None:
     data = bytearray(_WHOLE)
@@ -292,6 +296,7 @@ def test_a_frame_buffer_is_read_in_its_true_colours() -> None:
     assert read_xwd(xwd(picture)).tobytes() == picture.tobytes()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_a_frame_buffer_that_is_half_written_is_no_picture(data: bytes) -> None:
     for cut in (data, xwd(flat())[:-1]):
@@ -333,6 +338,7 @@ def test_the_last_words_of_a_session_and_the_servers_errors_are_told_without_its
     assert now.sizes == {"/var/log/xrdp.log": 12}
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_whatever_a_guest_prints_is_read(text: str) -> None:
     login.read_traces(text)

@@ -10,8 +10,9 @@ from typing import Final
 from kvm_action.checks.facts import CannotAskError, Fact, Verdict, judge
 from kvm_action.checks.rdp.client import Login
 from kvm_action.checks.rdp.handshake import BrokenTalkError, Handshake, shake_hands
-from kvm_action.checks.rdp.session import Surroundings, Visit, visit
+from kvm_action.checks.rdp.session import Surroundings, visit
 from kvm_action.checks.rdp.tools import Tools, find_tools
+from kvm_action.checks.rdp.watch import Visit
 from kvm_action.errors import NoWayToPortError, PortClosedError
 from kvm_action.guest import Guest, GuestOutput, GuestSocket
 from kvm_action.plan.rdp_check import RdpCheck
@@ -123,7 +124,8 @@ def _around(check: RdpCheck, using: Rdp, tools: Tools) -> Surroundings:
 def session_fact(user: str, seen: Visit, saved: str) -> Fact:
     """What came of a login, beside what was wanted. Pure."""
     shown = f"a picture of {seen.content}" if seen.content else "no picture"
-    actual = f"{shown} in {saved}" if saved else shown
+    again = f" (by connection {seen.connections}; before, the screen stayed blank)" if seen.connections > 1 else ""
+    actual = (f"{shown} in {saved}" if saved else shown) + again
     complaint = f"{seen.complaint} (what the screen showed: {saved})" if saved else seen.complaint
     return Fact(f"a session of {user} with a picture", actual, not seen.complaint, complaint)
 

@@ -20,12 +20,18 @@ _TROUBLE: Final = re.compile(r"\[(?:ERROR|CORE)\s*\] (.*)")
 _NOISE: Final = ("dynamic_monitor", "xrdp_channel_process", "scp_process_msg", "trans_check_wait_objs", "SSL")
 """Errors that xrdp logs when all is well."""
 
-# Processes with a display are those of a session; what we run over SSH has none.
+# Processes with a display are those of a session; what we run over SSH has none. Root reads all of them in a
+# machine, but not in every container: so it asks as the user too.
 _QUESTION: Final = """\
 u={user}
 [ "$(id -u)" != 0 ] && [ "$(id -un)" != "$u" ] || echo "sees: all"
-cd /proc && grep -lsazE '^(WAYLAND_)?DISPLAY=' /dev/null \
-$(find . -maxdepth 1 -name '[0-9]*' -user "$u" -printf '%P/environ ' 2>/dev/null) | sed 's/^/process: /'
+cd /proc
+theirs=$(find . -maxdepth 1 -name '[0-9]*' -user "$u" -printf '%P/environ ' 2>/dev/null)
+as_user=
+[ "$(id -u)" != 0 ] || as_user="setpriv --reuid $(id -u "$u") --regid $(id -g "$u") --clear-groups"
+for as in "" "$as_user"; do
+    $as grep -lsazE '^(WAYLAND_)?DISPLAY=' /dev/null $theirs 2>/dev/null
+done | sed 's/^/process: /'
 for f in {logs}; do
     [ -f "$f" ] || continue
     n=$(stat -c %s "$f")
@@ -84,7 +90,12 @@ def read_traces(answer: str) -> Traces:
 
 def is_logged_in(user: str, before: Traces, now: Traces) -> bool:
     """Does a session that began for ``user`` since ``before`` have a display, or was one taken up again?"""
-    return bool(now.processes - before.processes) or user in _users(_RESUMED, now)
+    return bool(now.processes - before.processes) or is_resumed(user, before, now)
+
+
+def is_resumed(user: str, _before: Traces, now: Traces) -> bool:
+    """Did the server log that a session of ``user`` was taken up again?"""
+    return user in _users(_RESUMED, now)
 
 
 def has_begun(user: str, before: Traces, now: Traces) -> bool:
