@@ -198,7 +198,7 @@ def test_a_session_that_shows_nothing_says_where_its_picture_is() -> None:
         False,
         "a picture of 640 x 400, 1 colour, 0.0% of it uneven in screenshots/rdp-developer.png",
     )
-    assert fact.complaint == "the screen stayed blank (what the screen showed: screenshots/rdp-developer.png)"
+    assert fact.complaint == "the screen stayed blank (screenshots/rdp-developer.png)"
 
 
 # --- the plan

@@ -76,7 +76,7 @@ def _signs_itself(found: x509.Certificate) -> bool:
 
 
 def _name(name: x509.Name) -> str:
-    return plain_line(name.rfc4514_string(), _NAME) or "nobody"
+    return plain_line(" ".join(name.rfc4514_string().split()), _NAME) or "nobody"
 
 
 def _ago(now: datetime, then: datetime) -> str:

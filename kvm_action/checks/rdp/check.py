@@ -43,29 +43,28 @@ class Rdp:
 
 def check_rdp(check: RdpCheck, using: Rdp) -> Verdict:
     """Shake hands, then log in if the plan says as whom. Raises CannotAskError, E2EError."""
-    deadline = Deadline(check.timeout)
     try:
-        hands = shake_hands(lambda deadline: _open(check, using, deadline), deadline)
+        return _look(check, using, Deadline(check.timeout))
     except PortClosedError as error:
         return _no_handshake(check, f"nothing takes RDP connections in the guest ({error.message}): does it run?")
     except NoWayToPortError as error:
         raise CannotAskError(f"{error.message}, and the RDP check has no other way; {error.hint}") from error
     except BrokenTalkError as error:
         return _no_handshake(check, f"what listens on port {check.port} {error}")
+
+
+def _look(check: RdpCheck, using: Rdp, deadline: Deadline) -> Verdict:
+    hands = shake_hands(lambda limit: _open(check, using, limit), deadline)
     facts = handshake_facts(check, hands, datetime.now(UTC))
     if check.user is None or check.password is None:
         return judge(facts)
     tools = using.tools()
     if tools.missing:
         return without_session(check, facts, tools)
-    left = timedelta(seconds=deadline.left)
+    login = Login(check.user, check.password.get_secret_value())
+    left = timedelta(seconds=deadline.left)  # what follows may have to wait for its turn
     with using.turn:
-        seen = visit(
-            Login(check.user, check.password.get_secret_value()),
-            hands.nla,
-            _around(check, using, tools),
-            Deadline(left),
-        )
+        seen = visit(login, hands.nla, _around(check, using, tools), Deadline(left))
         saved = _save(seen, check.user, using.screenshots)
     return judge([*facts, session_fact(check.user, seen, saved)])
 
@@ -126,7 +125,7 @@ def session_fact(user: str, seen: Visit, saved: str) -> Fact:
     shown = f"a picture of {seen.content}" if seen.content else "no picture"
     again = f" (by connection {seen.connections}; before, the screen stayed blank)" if seen.connections > 1 else ""
     actual = (f"{shown} in {saved}" if saved else shown) + again
-    complaint = f"{seen.complaint} (what the screen showed: {saved})" if saved else seen.complaint
+    complaint = f"{seen.complaint} ({saved})" if saved else seen.complaint
     return Fact(f"a session of {user} with a picture", actual, not seen.complaint, complaint)
 
 

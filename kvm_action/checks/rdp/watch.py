@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, Protocol
 
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 from kvm_action.checks.rdp import login
 from kvm_action.checks.rdp.login import Traces
 from kvm_action.checks.rdp.picture import Content, are_alike, content_of, share_left
-from kvm_action.units import format_seconds
+from kvm_action.units import format_duration
 from kvm_action.wait import Clock, Deadline
 
 Ask = Callable[[str], str]
@@ -117,19 +118,18 @@ class Watch:
 
     def out_of_time(self) -> Visit:
         """What to say of it when nothing was certain in time."""
-        allowed = format_seconds(self.deadline.allowed.total_seconds())
+        allowed = format_duration(timedelta(seconds=round(self.deadline.allowed.total_seconds())))
         if not self.was_inside and not self.is_inside:
-            what = "what its screen shows is its own login" if self.greeting else "its screen stayed blank"
+            shows = "shows its own login" if self.greeting else "stayed blank"
             trouble = login.trouble_in(self.now)
             more = f"; it logged: {trouble}" if trouble else ""
-            return self._visit(f"the server opened no session of {self.user} within {allowed}, and {what}{more}")
+            return self._visit(
+                f"the server opened no session of {self.user} within {allowed}: its screen {shows}{more}"
+            )
         if self.is_inside and self.picture is not None and self._surely_shows_something(self.picture):
             return self._visit("")
-        shows = "stayed blank" if self._is_blank() else "never came to show more than the server's own login"
-        return self._visit(
-            f"{self.user} is logged in, and in {allowed} the screen {shows}: the desktop does not come up;"
-            f" {self._last_words()}"
-        )
+        shows = "stayed blank" if self._is_blank() else "shows no more than the server's own login"
+        return self._visit(f"{self.user} is logged in, and the screen {shows} after {allowed}{self._last_words()}")
 
     # --- inner
 
@@ -167,19 +167,17 @@ class Watch:
             return self._visit(self._refusal())
         if login.has_begun(self.user, self.before, self.now):
             return self._visit(
-                f"the session of {self.user} ended by itself right after the login: what its start script"
-                f" (~/.xsession, startwm.sh) runs has exited; {self._last_words()}"
+                f"the session of {self.user} ended right after the login: what ~/.xsession or startwm.sh starts"
+                f" has exited{self._last_words()}"
             )
         return self._visit(f"no session of {self.user}: {self.client.reason()}")
 
     def _refusal(self) -> str:
-        return f"the server refused the login of {self.user}: wrong password, or a user that does not exist there"
+        return f"the server refused the login of {self.user}: wrong password, or no such user"
 
     def _last_words(self) -> str:
         self._ask()
-        if self.now.last_words:
-            return f"the last line of ~/.xsession-errors is: {self.now.last_words}"
-        return "~/.xsession-errors says nothing"
+        return f"; ~/.xsession-errors ends: {self.now.last_words}" if self.now.last_words else ""
 
     def _visit(self, complaint: str) -> Visit:
         content = content_of(self.picture) if self.picture else None
