@@ -25,9 +25,14 @@ SHADOW = shutil.which("freerdp-shadow-cli") or shutil.which("freerdp-shadow-cli3
 SOON = timedelta(seconds=30)
 
 # All that xrdp and a login write to is a mount that only this namespace has: the users' files, /etc/xrdp, /run,
-# /home, the logs. The network is the host's, so that the tests reach it on loopback.
+# /home, /tmp but for the test's own folder, the logs. The network is the host's, so that the tests reach it on
+# loopback.
 _RIG = """\
 set -e
+mount --bind "$1" /mnt
+mount -t tmpfs -o mode=1777 none /tmp
+mkdir -p "$1"
+mount --bind /mnt "$1"
 cd "$1"
 for file in passwd shadow group; do cp /etc/$file $file; done
 echo 'developer:x:4321:4321::/home/developer:/bin/bash' >> passwd

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,6 @@ from kvm_action.checks.rdp.screen import HEIGHT, WIDTH
 from kvm_action.checks.rdp.tools import Tools
 from kvm_action.text import plain_line
 
-_GRACE: Final = timedelta(seconds=1)
 _PATIENCE: Final = 60_000
 """Milliseconds that the server may take to answer; FreeRDP's own nine seconds are short for an emulated guest."""
 _ERROR: Final = re.compile(r"\b(?:ERRCONNECT|ERRINFO)_(\w+)")
@@ -83,7 +81,7 @@ class Client:
 def arguments(tools: Tools, socket: Path, user: str) -> list[str | Path]:
     """The command line. The certificate was looked at before; through our SSH nobody stands between."""
     return [
-        *tools.to_the_end(tools.freerdp),
+        *tools.mortal(tools.freerdp),
         *(f"/v:{socket}", f"/u:{user}", "/from-stdin:force", "/cert:ignore"),
         *(f"/size:{WIDTH}x{HEIGHT}", "/bpp:24", "-clipboard", f"/timeout:{_PATIENCE}"),
     ]
@@ -107,7 +105,7 @@ def client(tools: Tools, socket: Path, login: Login, environment: Mapping[str, s
         _tell(process, login.password)
         yield Client(process, log)
     finally:
-        proc.end(process, _GRACE)
+        proc.kill_group(process)  # it has nothing to save, and takes leave of no server
 
 
 def _tell(process: proc.Process, password: str) -> None:

@@ -54,7 +54,7 @@ def screen(tools: Tools, place: Path) -> Iterator[Screen]:
     authority.write_bytes(authority_entry(secrets.token_bytes(16)))
     said, complaints = place / "display", place / "xvfb.log"
     line: tuple[str | Path, ...] = (
-        *tools.to_the_end(tools.xvfb),
+        *tools.mortal(tools.xvfb, by="TERM"),  # it removes its lock and socket then
         *("-displayfd", "1", "-screen", "0", f"{WIDTH}x{HEIGHT}x24"),
         *("-nolisten", "tcp", "-noreset", "-auth", authority, "-fbdir", place),
     )

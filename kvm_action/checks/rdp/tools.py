@@ -31,9 +31,9 @@ class Tools:
         """What is missing and the command that mends it, as a sentence."""
         return f"this host lacks {' and '.join(self.missing)}: `{INSTALL}` ({INSTALL_NEWER})"
 
-    def to_the_end(self, program: str) -> tuple[str, ...]:
-        """The begin of a command line with ``program``, which then does not outlive us, whoever kills us."""
-        return (self.setpriv, "--pdeathsig", "KILL", program)
+    def mortal(self, program: str, by: str = "KILL") -> tuple[str, ...]:
+        """The begin of a command line with ``program``, which gets the signal ``by`` when we die, in any way."""
+        return (self.setpriv, "--pdeathsig", by, program)
 
 
 def find_tools() -> Tools:
