@@ -14,6 +14,7 @@ from typing import Final
 
 from kvm_action.errors import CommandTimeoutError, E2EError
 from kvm_action.guest import Guest, GuestOutput
+from kvm_action.guest_io import named
 from kvm_action.wait import Deadline
 
 _LINGER: Final = 0.005
@@ -73,7 +74,7 @@ class Batches:
         if command in self._known:
             return self._known[command]
         if deadline.passed:
-            raise CommandTimeoutError(f"no time was left for `{command}`")
+            raise CommandTimeoutError(f"no time was left for {named(command)}")
         question = _Question(command)
         with self._lock:
             self._waiting.append(question)
