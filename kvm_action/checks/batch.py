@@ -14,6 +14,7 @@ from typing import Final
 
 from kvm_action.errors import CommandTimeoutError, E2EError
 from kvm_action.guest import Guest, GuestOutput
+from kvm_action.guest_io import named
 from kvm_action.wait import Deadline
 
 _LINGER: Final = 0.005
@@ -77,7 +78,7 @@ class Batches:
         if command in self._known:
             return self._known[command]
         if deadline.passed:
-            raise CommandTimeoutError(f"no time was left for `{command}`")
+            raise CommandTimeoutError(f"no time was left for {named(command)}")
         if command in self._unanswered:  # it stays alone, so that it cannot stop others again
             return self._ask_alone(command, deadline)
         question = _Question(command)

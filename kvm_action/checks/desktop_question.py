@@ -87,7 +87,8 @@ class Desktop:
 
 def desktop_question(user: str | None) -> str:
     """A shell script that prints records."""
-    return f"{PRINTER}\n{_ASK.format(user=quote(user or ''), startwm=STARTWM, scripts=_SCRIPTS)}"
+    asked = _ASK.format(user=quote(user or ""), startwm=STARTWM, scripts=_SCRIPTS)
+    return f"# what there is of desktops\n{PRINTER}\n{asked}"
 
 
 def scripts_question(paths: Collection[str]) -> str:

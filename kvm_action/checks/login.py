@@ -11,6 +11,7 @@ from kvm_action.checks.records import PRINTER, answers, by_name
 
 # The script goes in by standard input: what a login shell makes of quotes is its own affair.
 _LOGIN: Final = """\
+# what a login finds
 {printer}
 u={user}
 [ -n "$u" ] || u=${{SUDO_USER:-$(id -un)}}

@@ -238,6 +238,8 @@ class DesktopCheck(BaseCheck):
     """Who starts it; the plan's user, unless given."""
     processes: tuple[Text, ...] = Field((), examples=[["xfce4-session", "xfwm4"]])
     """What has to run in a session that is open. Known for xfce; for others nothing is asked unless given."""
+    timeout: CheckTime = timedelta(minutes=2)
+    """How long the check may take; it waits for RDP logins of the same plan before."""
 
     def _sentence(self) -> str:
         return f"desktop {self.session} can start{f' for {self.user}' if self.user else ''}"

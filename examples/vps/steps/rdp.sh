@@ -17,6 +17,8 @@ apply() {
     sed -i -e 's|^security_layer=.*|security_layer=tls|' \
         -e "s|^certificate=.*|certificate=$TLS/cert.pem|" \
         -e "s|^key_file=.*|key_file=$TLS/key.pem|" /etc/xrdp/xrdp.ini
+    # xrdp runs as a user who may not make this file, and does not start without; images are often made without logs.
+    [ -e /var/log/xrdp.log ] || install -o xrdp -g adm -m 0640 /dev/null /var/log/xrdp.log
     systemctl enable --quiet xrdp xrdp-sesman
     systemctl restart xrdp-sesman xrdp
 }
