@@ -1,7 +1,7 @@
 """Virtual machines by libvirt: image, overlay, seed, domain and SSH session put together into a Machine."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from kvm_action.errors import E2EError, GuestConnectionError, HostError, Network
 from kvm_action.events import Note, Sink
 from kvm_action.frozen import TemplateError
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
+from kvm_action.hypervisor.bounded import SilentQemuError
 from kvm_action.hypervisor.domain_xml import USER_NETWORK
 from kvm_action.hypervisor.networks import require_network
 from kvm_action.hypervisor.qemu_process import peak_memory, unique_memory
@@ -37,6 +38,8 @@ from kvm_action.wait import Deadline, until
 
 FIRST_BOOT: Final = timedelta(minutes=5)
 AFTER_SCRIPT: Final = timedelta(seconds=20)
+SCREEN: Final = {False: timedelta(seconds=20), True: timedelta(seconds=2)}
+"""For a picture of the screen; True when we are being killed."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +167,13 @@ class VirtualMachine(Parts):
         """Screen, QEMU's words, and, if there is time, logs from inside the guest."""
         if not self.has("domain"):
             return "no machine was made"
-        with suppress(HostError, OSError):
-            (into / "screenshots").mkdir(exist_ok=True)
-            self.domain.screenshot(into / "screenshots/console.png")
+        (into / "screenshots").mkdir(exist_ok=True)
+        try:
+            self.domain.screenshot(into / "screenshots/console.png", SCREEN[quickly])
+        except SilentQemuError:
+            return "console; QEMU itself stands still"
+        except (HostError, OSError) as error:
+            self.sink(Note(text=str(error)))
         if words := self.domain.last_words():
             (into / "qemu.log").write_text("\n".join(words) + "\n")
         if quickly or self.domain.end:

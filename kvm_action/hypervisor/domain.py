@@ -17,6 +17,7 @@ import libvirt_qemu
 from PIL import Image
 
 from kvm_action.errors import HostError, NetworkError
+from kvm_action.hypervisor.bounded import bounded
 from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
 
@@ -166,16 +167,24 @@ class Domain:
             with suppress(libvirt.libvirtError):
                 self._raw.fsThaw()
 
-    def screenshot(self, path: Path) -> None:
-        """Save the machine's screen as PNG. Raises HostError when there is none to be had."""
-        stream = self._connection.raw.newStream()
+    def screenshot(self, path: Path, allowed: timedelta) -> None:
+        """Save the machine's screen as PNG within the time ``allowed``.
+
+        Raises HostError when there is none to be had, SilentQemuError when QEMU stands still.
+        """
+        picture = bounded(self._screen, allowed, f"no screenshot of {self.name}")
+        with Image.open(picture) as image:
+            image.save(path, "PNG")
+
+    def _screen(self) -> io.BytesIO:
         picture = io.BytesIO()
         with in_our_words(f"no screenshot of {self.name}"):
+            stream = self._connection.raw.newStream()
             self._raw.screenshot(stream, 0)
             stream.recvAll(lambda _stream, data, sink: sink.write(data), picture)
             stream.finish()
-        with Image.open(picture) as image:
-            image.save(path, "PNG")
+        picture.seek(0)
+        return picture
 
     def open_screen(self, password: str, until: datetime) -> int:
         """Let its screen be seen by VNC on 127.0.0.1 with ``password`` (8 characters count) for a while.

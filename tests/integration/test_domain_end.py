@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from kvm_action.hypervisor.bounded import SilentQemuError
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import QEMU_DIED, Domain
 from kvm_action.hypervisor.domain_xml import BackingFile, DomainSpec, domain_xml
@@ -73,3 +74,15 @@ def test_a_machine_that_libvirt_cannot_end_is_ended_by_its_process(connection: C
         assert end_process(domain.name)
         assert until(lambda: domain.end == QEMU_DIED, Deadline(SOON))
     assert not has_process(machine.name)
+
+
+def test_a_qemu_that_stands_still_neither_holds_us_nor_stays(connection: Connection, tmp_path: Path) -> None:
+    machine = spec(tmp_path)
+    with launched(connection, machine.name, domain_xml(machine), lambda _data: None) as domain:
+        domain.screenshot(tmp_path / "good.png", SOON)
+        os.kill(pid_of(domain), signal.SIGSTOP)
+        with pytest.raises(SilentQemuError, match="has not answered within 1s"):
+            domain.screenshot(tmp_path / "none.png", timedelta(seconds=1))
+    assert not has_process(machine.name)
+    assert (tmp_path / "good.png").stat().st_size
+    assert not (tmp_path / "none.png").exists()
