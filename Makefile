@@ -52,7 +52,7 @@ image: setup ## build the base image if the store has none (IMAGE=debian-13)
 test-e2e-kvm: setup image ## boot a real machine, run examples/hello through all steps, show the report
 	@$(BIN)/kvm-e2e run $(PLAN) --image $(IMAGE)
 
-test-e2e-vps: .host-rdp setup image ## make a remote workstation of a bare server, and check it by RDP (ten minutes in emulation)
+test-e2e-vps: .host-rdp setup image ## make a remote workstation of a bare server, and check it by RDP (long in emulation)
 	@$(BIN)/kvm-e2e run examples/vps/plan.yml --image $(IMAGE)
 
 check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)

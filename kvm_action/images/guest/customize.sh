@@ -29,6 +29,6 @@ rm -f /etc/ssh/ssh_host_* /var/lib/systemd/random-seed /var/lib/dbus/machine-id 
 : >/etc/machine-id
 apt-get clean
 find /var/lib/apt/lists -mindepth 1 -delete
-find /var/log -type f -delete
+find /var/log -type f -exec truncate --size 0 {} +  # not removed: a daemon may not be able to make its own anew
 rm -rf /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /var/lib/dpkg/*-old
 touch /etc/.updated /var/.updated

@@ -21,10 +21,10 @@ def clones(place: Place) -> str:
     with ExitStack() as stack:
         stack.callback(call, place, "vm", "destroy", "--all")
         runs = [
-            stack.enter_context(start(place, f"clone-{n}", QUIET, "template", "--keep", "always")) for n in (1, 2)
+            stack.enter_context(start(place, f"clone-{n}", QUIET, place.warm, "--keep", "always")) for n in (1, 2)
         ]
         for run in runs:
-            run.passed("template")
+            run.passed(place.warm)
         listed = {each["run"]: each["state"] for each in json.loads(call(place, "vm", "list", "--json"))}
         require(all(listed.get(run.id) == "running" for run in runs), f"kept machines: {listed}")
         one, other = (call(place, "vm", "ssh", run.id, IDENTITY).split() for run in runs)
@@ -36,7 +36,7 @@ def clones(place: Place) -> str:
 
 def cancel(place: Place) -> str:
     """SIGINT during the script, as a cancelled job sends it: a result, and nothing left."""
-    with start(place, "cancelled", QUIET, "template", *LONG) as run:
+    with start(place, "cancelled", QUIET, place.warm, *LONG) as run:
         run.wait_for_step("provision")
         began = monotonic()
         run.process.send_signal(signal.SIGINT)
@@ -49,7 +49,7 @@ def cancel(place: Place) -> str:
 
 def kill(place: Place) -> str:
     """SIGKILL during the script: libvirt ends the machine, `reap` takes the files."""
-    with start(place, "killed", QUIET, "template", *LONG) as run:
+    with start(place, "killed", QUIET, place.warm, *LONG) as run:
         run.wait_for_step("provision")
         machine = f"kvm-e2e-{run.id}"
         require(machine in place.virsh("list", "--name"), "there is no machine to lose")

@@ -46,6 +46,11 @@ class Place:
     network: str
 
     @property
+    def warm(self) -> str:
+        """How machines wake here: in the system, QEMU may open no memory file of ours."""
+        return "template" if self.name == "session" else "restore"
+
+    @property
     def environment(self) -> dict[str, str]:
         """As the runner's `.env` would have it."""
         if self.name == "session":

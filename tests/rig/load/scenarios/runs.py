@@ -34,14 +34,14 @@ def boot(place: Place) -> str:
 
 def template(place: Place) -> str:
     """The first start from a template makes it."""
-    return told(passed(place, "template", HELLO, "template"))
+    return told(passed(place, "template", HELLO, place.warm))
 
 
 def template_again(place: Place) -> str:
     """The second one finds it. Twice: the example with all its checks, and a run that does nothing."""
-    first = passed(place, "template-again", HELLO, "template")
+    first = passed(place, "template-again", HELLO, place.warm)
     require("made before" in first["start"]["reason"], first["start"])
-    second = passed(place, "template-quiet", QUIET, "template")
+    second = passed(place, "template-quiet", QUIET, place.warm)
     return f"{told(first)}; {snapshots(first)}; doing nothing, {told(second)}"
 
 
