@@ -18,7 +18,7 @@ def override(source: Source, argument: str) -> None:
     The value is YAML when it begins with a bracket or a quote, and otherwise one plain scalar as it stands.
     """
     key, separator, value = argument.partition("=")
-    span = Span(0, 0, argument=key)
+    span = Span(0, 0, argument=key or argument or "=")
     names = key.split(".")
     try:
         if not separator or not all(names):

@@ -59,7 +59,7 @@ def test_reap_all_ends_the_kept_machines_of_its_own_home_and_no_others(
     mine, theirs = tmp_path / "mine/runs", tmp_path / "theirs/runs"
     with kept(connection, mine) as of_mine, kept(connection, theirs) as of_theirs:
         gone = reap(connection, mine, kept_too=True)
-        assert gone.domains == (domain_name(of_mine.run),)
+        assert domain_name(of_mine.run) in gone.domains  # with whatever dead runs left on this host
         assert gone.folders == (of_mine.run,)
         assert has_domain(connection, domain_name(of_theirs.run))
         assert (theirs / of_theirs.run).is_dir()
