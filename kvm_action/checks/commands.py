@@ -11,6 +11,8 @@ from kvm_action.plan.checks import CommandCheck, HttpCheck
 
 _STATUS: Final = re.compile(rb"kvm-e2e-status (\d{3})\n?")
 _NO_CLIENT: Final = 90
+_QUOTED: Final = 80
+"""Characters of output that a complaint repeats: it becomes the headline of a report."""
 
 # For guests without curl. No redirects are followed, and an error status is an answer, as with curl.
 _PYTHON: Final = """\
@@ -49,7 +51,8 @@ def _exit(check: CommandCheck, ended: GuestOutput) -> Fact:
 def _contains(what: str, wanted: str, actual: bytes) -> Fact:
     text = shown(actual) or "(nothing)"
     holds = wanted.encode() in actual
-    return Fact(f"{what} contains {wanted!r}", text, holds, f"{what} does not contain {wanted!r}: {text}")
+    words = f": {text}" if len(text) <= _QUOTED else ""  # what is longer stands beside it, as what was found
+    return Fact(f"{what} contains {wanted!r}", text, holds, f"{what} does not contain {wanted!r}{words}")
 
 
 def check_http(check: HttpCheck, guest: Guest, timeout: timedelta) -> Verdict:

@@ -272,6 +272,12 @@ def test_a_failed_command_shows_its_last_words_on_one_line() -> None:
     assert examine(CommandCheck(run="x"), {"x": ended}).message == "it ended with exit 2, not exit 0: first ⏎ last"
 
 
+def test_a_long_output_stands_beside_the_complaint_and_not_in_it() -> None:
+    found = examine(CommandCheck(run="x", stdout="gold"), {"x": "sand " * 100})
+    assert found.message == "its stdout does not contain 'gold'"
+    assert "sand sand" in found.actual
+
+
 def test_a_command_killed_by_a_signal_never_passes() -> None:
     ended = GuestOutput("x", 139, b"", b"", signal="SEGV")
     assert examine(CommandCheck(run="x", exit=139), {"x": ended}).actual == "killed by SIGSEGV"
