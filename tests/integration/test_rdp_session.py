@@ -36,6 +36,7 @@ from kvm_action.wait import Deadline, until
 pytestmark = pytest.mark.integration
 needs_xrdp = pytest.mark.skipif(bool(missing_for_xrdp()), reason=missing_for_xrdp())
 
+SHARED_MEMORY = Path("/dev/shm")
 TERMINAL = "exec xterm -geometry 80x24+100+100 -e 'ls -la /; sleep 1000'\n"
 
 
@@ -99,6 +100,7 @@ def test_a_desktop_that_comes_up_passes_with_its_picture_and_again_when_it_is_ta
     server: Xrdp, tmp_path: Path
 ) -> None:
     server.start_session_with(TERMINAL)
+    shared = set(SHARED_MEMORY.glob("com.freerdp.*"))
     for name in ("rdp-developer.png", "rdp-developer-2.png"):
         result = log_in(server, tmp_path)
         assert result.outcome is CheckOutcome.PASSED, result.message
@@ -108,6 +110,7 @@ def test_a_desktop_that_comes_up_passes_with_its_picture_and_again_when_it_is_ta
             assert picture.getpixel((300, 380)) == (255, 255, 255), "the terminal is not where it was put"
             assert not content_of(picture.convert("RGB")).is_blank
     assert PASSWORD not in repr(result)
+    assert set(SHARED_MEMORY.glob("com.freerdp.*")) == shared
 
 
 @needs_xrdp

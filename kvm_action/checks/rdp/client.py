@@ -49,6 +49,9 @@ REASONS: Final = {
 }
 """FreeRDP's names of errors ([MS-RDPBCGR] 2.2.5.1.1 and its own) in plain words."""
 
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - POSIX shared memory is there
+"""Where FreeRDP leaves a few bytes for each of its windows, named by its process."""
+
 _TRACES: Final = "com.freerdp.utils"
 """Where it logs that we ended it."""
 
@@ -106,6 +109,8 @@ def client(tools: Tools, socket: Path, login: Login, environment: Mapping[str, s
         yield Client(process, log)
     finally:
         proc.kill_group(process)  # it has nothing to save, and takes leave of no server
+        for left in _SHARED_MEMORY.glob(f"com.freerdp.*.tsmf_{process.pid:016X}"):
+            left.unlink(missing_ok=True)
 
 
 def _tell(process: proc.Process, password: str) -> None:
