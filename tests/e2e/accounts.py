@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tooling import REPOSITORY
 
+from kvm_action.frozen.memory_file import SHARED_MEMORY
+
 
 @dataclass(frozen=True)
 class Account:
@@ -62,6 +64,7 @@ def ordinary_user() -> Iterator[Account]:
     finally:
         end_processes_of(entry.pw_uid)
         subprocess.run(["userdel", "--remove", "--force", name], check=False, capture_output=True)
+        shutil.rmtree(SHARED_MEMORY / f"kvm-e2e-{entry.pw_uid}", ignore_errors=True)  # of their templates
 
 
 def end_processes_of(uid: int) -> None:
