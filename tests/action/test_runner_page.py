@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,8 +32,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    certificates = os.environ.get("PIP_CERT")
-    if certificates:  # of a host with authorities of its own
+    if certificates := authorities_of_this_host():
         shutil.copy(certificates, root / "etc/pip-certificates.crt")
     source = root / "usr/src/kvm-e2e"
     source.mkdir(parents=True)
@@ -40,6 +40,14 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["chown", "--recursive", "1000:1000", source], check=True)
     yield root
     shutil.rmtree(root)
+
+
+def authorities_of_this_host() -> str:
+    """The file that pip is told to use for TLS, by the environment or its configuration; most often none."""
+    asked = [sys.executable, "-m", "pip", "config", "list"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    configured = re.search(r"^global\.cert='(.+)'$", told, re.MULTILINE)
+    return os.environ.get("PIP_CERT") or (configured[1] if configured else "")
 
 
 def test_each_command_works_on_a_fresh_debian(debian: Path) -> None:
