@@ -1,5 +1,7 @@
 """Fixtures of the action: a copy of it, a home that it keeps its environment in, and projects that use it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +31,8 @@ def action(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tool keeps its environment during all of these tests, with the user's images."""
+    """Where the tool keeps its environment during all of these tests, with the user's images, built if need be."""
+    subprocess.run([sys.executable, "-m", "kvm_action", "image", "build", "debian-12"], check=True)
     home = tmp_path_factory.mktemp("home")
     (home / "images").symlink_to(Home.from_environ().images)
     return home
