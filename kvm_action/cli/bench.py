@@ -14,8 +14,8 @@ from kvm_action.bench import document
 from kvm_action.bench.measure import Measuring, Told, Turn
 from kvm_action.bench.samples import Bench
 from kvm_action.bench.table import table_of
-from kvm_action.cli.options import DURATION
-from kvm_action.cli.run import Options, choice, output_folder, run_plan
+from kvm_action.cli.options import DURATION, choice
+from kvm_action.cli.run import Options, output_folder, run_plan
 from kvm_action.errors import ExitCode
 from kvm_action.events import Event
 from kvm_action.plan.load import LoadedPlan, load_plan

@@ -1,6 +1,7 @@
 """Option types that several commands share."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 import click
 
@@ -23,3 +24,8 @@ class Duration(click.ParamType[timedelta]):
 
 
 DURATION = Duration()
+
+
+def choice(kind: type[StrEnum]) -> click.Choice[str]:
+    """One of the values of ``kind``; click itself would ask for the names in the code, in capitals."""
+    return click.Choice([member.value for member in kind])

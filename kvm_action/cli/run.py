@@ -12,7 +12,7 @@ import click
 from kvm_action import lifecycle, result_file
 from kvm_action.backends.kvm import KvmBackend
 from kvm_action.backends.settings import Settings
-from kvm_action.cli.options import DURATION
+from kvm_action.cli.options import DURATION, choice
 from kvm_action.cli.terminal import terminal_sink
 from kvm_action.errors import HostError, PlanError
 from kvm_action.events import Sink, tee
@@ -41,11 +41,6 @@ class Options:
     timeout: timedelta | None
     as_json: bool
     privileged: bool = False
-
-
-def choice(kind: type[Accel | BackendName | Keep | StartMode]) -> click.Choice[str]:
-    """The values of an enumeration, as a click choice."""
-    return click.Choice([member.value for member in kind])
 
 
 @click.command(name="run")

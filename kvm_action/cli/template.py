@@ -12,6 +12,7 @@ import click
 from kvm_action.backends.kvm import KvmBackend
 from kvm_action.backends.settings import Settings
 from kvm_action.cli.groups import WholeSentences
+from kvm_action.cli.options import choice
 from kvm_action.errors import HostError, PlanError
 from kvm_action.events import Event, Note
 from kvm_action.frozen import Template, TemplateStore
@@ -46,9 +47,7 @@ def list_templates(*, as_json: bool) -> None:
 @command.command()
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--image", help="Use this image instead of the plan's.")
-@click.option(
-    "--accel", type=click.Choice([*Accel]), default=Accel.AUTO, show_default=True, help="KVM or emulation."
-)
+@click.option("--accel", type=choice(Accel), default="auto", show_default=True, help="KVM or emulation.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the plan.")
 @click.option("--mode", type=click.Choice(["template", "restore"]), default="template", show_default=True,
               help="Memory in a file of its own (quickest), or in the saved state.")  # fmt: skip

@@ -9,6 +9,7 @@ from kvm_action.accel import decide
 from kvm_action.cli.doctor.circumstances import Circumstances
 from kvm_action.cli.doctor.examination import Examination
 from kvm_action.cli.doctor.view import as_json, for_root, show
+from kvm_action.cli.options import choice
 from kvm_action.doctor import verdict
 from kvm_action.doctor.finding import is_usable
 from kvm_action.errors import ExitCode
@@ -22,7 +23,7 @@ from kvm_action.results import AccelInfo
 @click.option("--json", "wants_json", is_flag=True, help="Print the findings as JSON.")
 @click.option(
     "--accel",
-    type=click.Choice([each.value for each in Accel]),
+    type=choice(Accel),
     default=Accel.AUTO.value,
     show_default=True,
     help="How machines shall run: with kvm, its absence is a problem; with tcg, KVM is not looked at.",

@@ -9,6 +9,7 @@ import click
 
 from kvm_action.backends.installing import Wish, install
 from kvm_action.cli.image.shown import say, store_of_user, tell_made
+from kvm_action.cli.options import choice
 from kvm_action.errors import PlanError
 from kvm_action.images import bootstrap, cloud, mirror
 from kvm_action.images.model import Firmware, Image
@@ -117,9 +118,7 @@ _OPTIONS: Final = {
 @click.option(
     "--size", metavar="SIZE", help="bootstrap, installer: the disk, 4GiB by default; the guest grows it."
 )
-@click.option(
-    "--firmware", type=click.Choice([each.value for each in Firmware]), help="bootstrap: bios (default), uefi."
-)
+@click.option("--firmware", type=choice(Firmware), help="bootstrap: bios (default), uefi.")
 @click.option(
     "--script", metavar="FILE", help="bootstrap: a script of yours that is run in the new system, as root."
 )
@@ -135,13 +134,13 @@ _OPTIONS: Final = {
 @click.option("--checksums", metavar="FILE|URL", help="cloud: the list of checksums that belongs to --url.")
 @click.option("--preseed", metavar="FILE", help="installer: answers of your own, instead of ours.")
 @click.option("--iso", metavar="FILE", help="installer: Debian's netinst ISO, instead of its netboot package.")
-@click.option("--accel", type=click.Choice([*Accel]), help="installer: KVM or emulation; found out by default.")
+@click.option("--accel", type=choice(Accel), help="installer: KVM or emulation; found out by default.")
 def build(name: str, method: str | None, called: str | None, *, force: bool, **options: object) -> None:
     """Make an image, without root: one that has a name here, or one of your own recipe.
 
     \b
     bootstrap  from Debian's packages: debian-13 (the default), debian-12
-    installer  by Debian's own installer in a virtual machine, unattended, which takes long: debian-13, debian-12
+    installer  by Debian's own installer, which takes long: debian-13, debian-12
     cloud      what its distribution publishes: debian-13-cloud, debian-12-cloud,
                ubuntu-24.04-cloud, ubuntu-22.04-cloud
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kvm_action.cli.image.shown import say, store_of_user, tell_made
+from kvm_action.cli.options import choice
 from kvm_action.errors import PlanError
 from kvm_action.images import checksums, cloud
 from kvm_action.images.addresses import is_address, require_address, shown
@@ -23,7 +24,7 @@ from kvm_action.paths import Home
     "--checksums", "listing", metavar="FILE|URL", help="The publisher's SHA256SUMS or SHA512SUMS instead."
 )
 @click.option("--format", "kind", type=click.Choice(["qcow2", "raw", "vmdk"]), help="What it is said to be.")
-@click.option("--firmware", type=click.Choice([each.value for each in Firmware]), help="What it boots by.")
+@click.option("--firmware", type=choice(Firmware), help="What it boots by.")
 @click.option("--os", "system", default="", help="What is on it, such as debian-13.")
 def import_image(
     source: str,
