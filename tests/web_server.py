@@ -37,7 +37,6 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.shelf.asked.append((self.path, dict(self.headers)))
-        self.close_connection = True
         faults = self.shelf.faults.get(self.path, [])
         if faults:
             faults.pop(0)(self)
@@ -45,6 +44,11 @@ class Answer(BaseHTTPRequestHandler):
             self.give()
         else:
             self.send_error(404)
+
+    def end_headers(self) -> None:
+        """One request a connection, and said so: a client would otherwise race its end with the next one."""
+        self.send_header("Connection", "close")
+        super().end_headers()
 
     @property
     def content(self) -> bytes:
