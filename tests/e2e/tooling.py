@@ -42,6 +42,8 @@ class Tool:
     environment: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     calls: int = 0
+    pids: set[int] = field(default_factory=set)
+    """Of all that was started."""
 
     def write_plan(self, text: str, name: str = "plan.yml") -> Path:
         path = self.folder / name
@@ -66,6 +68,7 @@ class Tool:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        self.pids.add(process.pid)
         return process, out
 
     def wait(self, process: subprocess.Popen[str], out: Path, timeout: float = BOOT) -> Ended:
