@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-kvm test-site bench \
+.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-kvm test-site bench soak \
 	bench-images requirements test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
@@ -94,6 +94,12 @@ bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy h
 
 bench-images: .host-bench setup ## how long an image takes to build (minutes each)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks image-build image-build-uefi
+
+RUNS ?= 200
+MINUTES ?= 15
+
+soak: .host-tests setup image ## many runs, in a row and side by side: does one fail, does anything grow? (RUNS=200 MINUTES=15)
+	PYTHONPATH=tests IMAGE=$(IMAGE) $(BIN)/python -m benchmarks.soak --runs $(RUNS) --minutes $(MINUTES)
 
 ACTION_TESTS := build/action-tests/.installed
 

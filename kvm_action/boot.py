@@ -121,6 +121,8 @@ _GOING_DOWN: Final = re.compile(
     r"|reboot: (Restarting system|Power down)"
 )
 
+_POWER_ON: Final = re.compile(r"SeaBIOS \(version|BdsDxe: starting Boot")
+
 _PROMPT: Final = re.compile(r"login: ?$|\(initramfs\) ?$|grub rescue> ?$|maintenance")
 """What waits for an answer has no line end; every other line is only judged when it is complete."""
 
@@ -135,6 +137,8 @@ class BootLog:
         self.diagnosis: Diagnosis | None = None
         self.boots = 0
         """How often a kernel has started: more than one is a reboot."""
+        self.resets = 0
+        """How often the firmware has started something: more than one, even where no kernel is reached."""
         self.going_down = False
         """Has the guest begun to shut down or to reboot?"""
         self.last_growth = 0.0
@@ -167,6 +171,8 @@ class BootLog:
             self._tail.append(line)
         if "Linux version " in line:
             self.boots += 1
+        if _POWER_ON.search(line):
+            self.resets += 1
         self.going_down = self.going_down or bool(_GOING_DOWN.search(line))
         return self._look(line, at)
 

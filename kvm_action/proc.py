@@ -12,6 +12,7 @@ from shlex import join
 from typing import IO, Final, NoReturn
 
 from kvm_action.errors import HostError
+from kvm_action.shortage import lack_of
 
 Process = subprocess.Popen[bytes]
 """A program that was started."""
@@ -91,7 +92,7 @@ def start(
             start_new_session=True,
         )
     except OSError as error:
-        raise HostError(
+        raise lack_of(error) or HostError(
             f"cannot start `{words[0]}`: {error.strerror}",
             hint="install it; `kvm-e2e doctor` names the package",
         ) from error

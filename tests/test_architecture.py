@@ -19,7 +19,7 @@ FLOORS: Final = {
     "events": 1, "events_file": 1, "proc": 1, "guest": 1, "paths": 1, "result_file": 1, "plan": 1, "templating": 1,
     "whole_file": 1, "guest_io": 1, "guest_shell": 1, "workflow": 1,
     "output": 1, "boot": 1, "leases": 1, "reach": 1, "interruption": 1, "host": 1, "archive": 1, "procfs": 1,
-    "iso": 1, "patience": 1,
+    "iso": 1, "patience": 1, "shortage": 1,
     "admission": 2,
     "runs": 2, "doctor": 2, "accel": 2, "images": 2, "seed": 2, "ssh": 2, "hypervisor": 2, "guest_state": 2,
     "renewal": 2, "frozen": 2, "containers": 2,

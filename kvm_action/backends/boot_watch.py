@@ -22,6 +22,9 @@ _CUT: Final = f"\n[kvm-e2e: it went on; only the first {FILE_LIMIT >> 20} MiB ar
 
 EVIDENCE_LINES: Final = 20
 
+STARTS: Final = 4
+"""A first boot may well reboot once; what starts for the fourth time goes round in a circle."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -111,7 +114,13 @@ class BootWatch:
             return self._stuck(end, "; ".join(last_words[-2:]) or hint_of_end(end))
         if log.diagnosis and log.diagnosis.fatal:
             return self._stuck(log.diagnosis.cause, log.diagnosis.hint)
-        return self._overdue()
+        return self._circling() or self._overdue()
+
+    def _circling(self) -> BootError | None:
+        starts = max(self.log.boots, self.log.resets)
+        if starts < STARTS:
+            return None
+        return self._stuck(f"it reboots again and again, and has now started {starts} times", _CIRCLE)
 
     def _overdue(self) -> BootError | None:
         log = self.log
@@ -144,6 +153,7 @@ _GUESSES: Final = {
     "CLOUD_INIT": "cloud-init waits for something; see the console's last lines",
     "LOGIN": "the guest is up, but no SSH server answers: does the image contain one, and cloud-init?",
 }
+_CIRCLE: Final = "something in the image reboots it, or its kernel crashes early: console.log has each start"
 _FLOOD: Final = "something in the guest prints the same lines again and again: see the end of console.log"
 
 

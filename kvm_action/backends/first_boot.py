@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from kvm_action.errors import BootError
+from kvm_action.errors import BootError, CommandTimeoutError
 from kvm_action.guest import Guest
+from kvm_action.units import format_duration
+from kvm_action.wait import Deadline
 
 RESULT: Final = "/run/cloud-init/result.json"
 
@@ -38,8 +40,17 @@ class FirstBoot:
 
 
 def finished(guest: Guest, timeout: timedelta) -> FirstBoot:
-    """Wait for cloud-init's end and read the guest's facts. Raises BootError when cloud-init failed."""
-    answer = guest.run(f"sh -c {shlex.quote(_WAIT)}", timeout=timeout)
+    """Wait for cloud-init's end and read the guest's facts. Raises BootError when cloud-init failed or hangs."""
+    deadline = Deadline(timeout)
+    try:
+        answer = guest.run(f"sh -c {shlex.quote(_WAIT)}", timeout=timeout)
+    except CommandTimeoutError as error:
+        if not deadline.passed:
+            raise  # the limit of the whole run
+        raise BootError(
+            f"cloud-init is not done {format_duration(timeout)} after the first login",
+            "guest/cloud-init-output.log ends with what it waits for",
+        ) from error
     lines = answer.text.splitlines()
     if not answer.ok or len(lines) != 5:
         raise BootError(
@@ -47,7 +58,10 @@ def finished(guest: Guest, timeout: timedelta) -> FirstBoot:
             "it must be a Linux system with a POSIX shell",
         )
     if errors := cloud_init_errors(lines[0]):
-        raise BootError(f"cloud-init failed in the guest: {errors[0]}", "see guest/cloud-init.log")
+        raise BootError(
+            f"cloud-init failed in the guest: {errors[0]}",
+            "see guest/cloud-init.log and guest/cloud-init-output.log",
+        )
     cloud_init, os, kernel, hostname, boot_id = lines
     return FirstBoot(os, kernel, hostname, boot_id, bool(cloud_init))
 

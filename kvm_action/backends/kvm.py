@@ -19,7 +19,7 @@ from kvm_action.backends.settings import Settings
 from kvm_action.backends.snapshotting import Snapshots
 from kvm_action.backends.start_choice import BOOT, Start, reason_of
 from kvm_action.backends.template_start import choose_start, wait_until_online, wake
-from kvm_action.errors import E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
+from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
 from kvm_action.events import Note, Sink
 from kvm_action.frozen import TemplateError
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
@@ -236,7 +236,10 @@ class VirtualMachine(Parts):
 
     def _greeted(self) -> str:
         address = self.address
-        self.while_booting(lambda: speaks_ssh(address, timedelta(seconds=2)))
+        try:
+            self.while_booting(lambda: speaks_ssh(address, timedelta(seconds=2)))
+        except BootError as error:
+            raise trouble.without_network(self.domain, self.watch, self.identity.mac) or error from error
         self.watch.reached("port_open")
         return str(address)
 

@@ -5,7 +5,8 @@ from typing import Final
 
 from kvm_action.backends import evidence
 from kvm_action.backends.boot_watch import BootWatch, hint_of_end, host_disk_full
-from kvm_action.errors import BootError, E2EError, GuestConnectionError, ProvisionError
+from kvm_action.boot import Stage
+from kvm_action.errors import BootError, E2EError, GuestConnectionError, NetworkError, ProvisionError
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, Domain
 from kvm_action.wait import Deadline, until
 
@@ -16,11 +17,27 @@ def explain(domain: Domain, watch: BootWatch, error: GuestConnectionError, *, wa
     """The error to tell instead of ``error``, if the machine knows more than the one who noticed it."""
     end = _settle(domain, watch)
     if not was_up:
-        return watch.trouble(end, domain.last_words()) or error
+        return watch.trouble(end, domain.last_words()) or _explain_restart(watch) or error
     if words := [line for line in domain.last_words() if "KVM internal error" in line]:
         # QEMU then only pauses: the domain has no end
         return BootError(f"the machine died of a {words[0]}", "this host's KVM cannot run it; try --accel tcg")
     return _explain_end(end) if end else _explain_silence(domain, watch, error)
+
+
+def without_network(domain: Domain, watch: BootWatch, mac: str) -> NetworkError | None:
+    """The error to tell of a guest that came up without an address, by what its agent says; None for any other."""
+    if watch.log.stage is not Stage.LOGIN or not evidence.agent_answers(domain) or domain.address_of(mac):
+        return None
+    return NetworkError(
+        "the guest is up, but its network is not: its card has no address",
+        "does the image bring up a card by DHCP, as cloud-init tells it? see guest/journal.txt",
+    )
+
+
+def _explain_restart(watch: BootWatch) -> BootError | None:
+    if watch.log.boots < 2 and not watch.log.going_down:
+        return None
+    return BootError("the guest rebooted before it was set up", "something in the image does it: see console.log")
 
 
 def _settle(domain: Domain, watch: BootWatch) -> str:

@@ -11,6 +11,7 @@ import click
 
 from kvm_action import __version__
 from kvm_action.errors import E2EError, ExitCode
+from kvm_action.shortage import lack_of
 
 
 def guarded(body: Callable[[], object]) -> int:
@@ -29,7 +30,7 @@ def guarded(body: Callable[[], object]) -> int:
     except BrokenPipeError:
         return ExitCode.PASSED  # the reader of our output has seen enough
     except Exception as error:  # noqa: BLE001 - the top: everything else is a bug of ours
-        return report_bug(error)
+        return report_lack(error) or report_bug(error)
     return returned if isinstance(returned, int) else ExitCode.PASSED
 
 
@@ -38,6 +39,15 @@ def show(error: E2EError) -> None:
     click.echo(f"{click.style('error:', fg='red', bold=True)} {error.message}", err=True)
     if error.hint:
         click.echo(f"{click.style('hint:', fg='cyan')}  {error.hint}", err=True)
+
+
+def report_lack(error: Exception) -> int:
+    """Say what the host has no more of, and return that exit code; 0 when it is not that."""
+    lack = lack_of(error)
+    if lack is None:
+        return 0
+    show(lack)
+    return lack.exit_code
 
 
 def report_bug(error: BaseException) -> int:

@@ -26,6 +26,7 @@ from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
 from kvm_action.report import write_reports
 from kvm_action.results import RunResult
 from kvm_action.runs import new_run_id
+from kvm_action.shortage import require_descriptors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ def _options(chosen: dict[str, object]) -> Options:
 
 def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> RunResult:
     """Run a loaded plan with the terminal (or ``told``), the event log and the reports attached."""
+    require_descriptors()
     run_id = new_run_id(datetime.now(UTC))
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
     keep = options.keep or loaded.plan.keep

@@ -1,5 +1,6 @@
 """Starting a domain: transient and tied to our connection, watched by events, its console read from the start."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ def launched(
         end_process(name)  # a daemon that dies now leaves it behind
         connection.forget_log(name)
         raise HostError(
-            f"libvirt cannot start the machine: {first_sentence(error)}", _start_hint(str(error))
+            f"libvirt cannot start the machine: {first_sentence(error)}", start_hint(str(error))
         ) from error
     domain = Domain(raw, connection)
     with (
@@ -46,13 +47,17 @@ def launched(
         yield domain
 
 
-def _start_hint(text: str) -> str:
+_ABOUT_KVM: Final = re.compile(r"KVM|/dev/kvm|(-accel|initialize|domaintype=) ?kvm|kvm version")
+
+
+def start_hint(text: str) -> str:
+    """What to do about libvirt's or QEMU's refusal to start a machine."""
     if "Permission denied" in text and "/dev/kvm" not in text:
         return (
             "libvirt runs QEMU as another user, who cannot reach the file: set KVM_E2E_HOME to a folder that "
             "anyone may enter, such as /var/lib/kvm-e2e, and let anyone read the image"
         )
-    if "KVM" in text or "/dev/kvm" in text:
+    if _ABOUT_KVM.search(text):
         return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
     if "O_DIRECT" in text:
         return "the file system of KVM_E2E_HOME has a cache that cannot be left out: use disk_cache: unsafe there"

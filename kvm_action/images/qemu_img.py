@@ -1,6 +1,7 @@
 """qemu-img: what a disk file is, whether it is sound, and its conversion. Knows no store."""
 
 import json
+import resource
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from kvm_action import proc
 from kvm_action.errors import ImageError
 from kvm_action.images.disk_header import Header, header_of
 from kvm_action.images.tools import PRLIMIT, QEMU_IMG, out_of_space, require_all
+from kvm_action.shortage import lack_told_by
 from kvm_action.units import format_size
 
 LONG = timedelta(minutes=30)
@@ -161,9 +163,17 @@ def create_overlay(base: Path, overlay: Path, virtual_bytes: int) -> None:
 
 
 def _qemu_img(*arguments: str | Path, timeout: timedelta = timedelta(minutes=1)) -> proc.Completed:
-    """Run it, without more memory than any sound file makes it need: a crafted one can ask for a lot."""
+    """Run it, without more memory than any sound file makes it need: a crafted one can ask for a lot.
+
+    Raises HostError when this process has less than that to give.
+    """
     require_all([QEMU_IMG, PRLIMIT])
-    return proc.run(["prlimit", f"--as={_MEMORY}", "--", "qemu-img", *arguments], timeout=timeout)
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[1]  # which nobody can raise
+    memory = _MEMORY if allowed == resource.RLIM_INFINITY else min(allowed, _MEMORY)
+    done = proc.run(["prlimit", f"--as={memory}", "--", "qemu-img", *arguments], timeout=timeout)
+    if memory < _MEMORY and not done.ok and (lack := lack_told_by(done.stderr)):
+        raise lack
+    return done
 
 
 _REPLACE = "fetch or build it again; `kvm-e2e image build debian-13` makes a fresh one"

@@ -24,6 +24,11 @@ status=$?
 rm -f "$script"
 exit $status
 """
+# A container shares the host's kernel, whose log tells of others' programs.
+_LAST_KILLED: Final = (
+    "systemd-detect-virt --quiet --container || { dmesg || sudo -n dmesg; } 2>/dev/null"
+    " | sed -n 's/.*Out of memory: Killed process [0-9]* (\\(.*\\)) total-vm.*/\\1/p' | tail -n 1"
+)
 _HINTS: Final = {
     126: "126 means: found, but not executable (chmod +x, and commit the mode)",
     127: "127 means: a command or the script was not found; is it in `files`, and is `workdir` right?",
@@ -94,11 +99,17 @@ def how(ended: GuestOutput) -> str:
 
 
 def why(guest: Guest, status: int) -> str:
-    """A hint: what the exit status commonly means, or what is wrong with the guest."""
-    try:
-        used = guest.run("df -P / | awk 'NR==2 {print $5}'", timeout=timedelta(seconds=10)).text.strip()
-    except E2EError:
-        used = ""
+    """A hint: what is wrong with the guest, or what the exit status commonly means."""
+    used = _asked(guest, "df -P / | awk 'NR==2 {print $5}'")
     if used in {"100%", "99%"}:
         return f"the guest's disk is full ({used} of /): raise machine.disk, or let the script write less"
+    if killed := _asked(guest, _LAST_KILLED):
+        return f"the guest ran out of memory, and its kernel killed {killed}: raise machine.memory in the plan"
     return _HINTS.get(status, "its last lines are below; provision.log has all of them")
+
+
+def _asked(guest: Guest, question: str) -> str:
+    try:
+        return guest.run(question, timeout=timedelta(seconds=10), keep_bytes=80).text.strip()
+    except E2EError:
+        return ""

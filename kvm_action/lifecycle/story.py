@@ -40,6 +40,7 @@ from kvm_action.results import (
     StepOutcome,
     StepResult,
 )
+from kvm_action.shortage import lack_of
 from kvm_action.wait import Clock
 
 Reporter = Callable[[RunResult, Path], None]
@@ -142,8 +143,7 @@ class Story:
         except E2EError as error:
             outcome, detail = self._fail(context, step.name, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not keep the machine from being removed
-            self._bug = self._bug or error
-            outcome, detail = self._fail(context, step.name, E2EError(f"{type(error).__name__}: {error}"))
+            outcome, detail = self._fail(context, step.name, lack_of(error) or self._note_bug(error))
         result = StepResult(
             name=step.name,
             outcome=outcome,
@@ -153,6 +153,10 @@ class Story:
         )
         context.steps.append(result)
         self._using.sink(StepFinished(result=result))
+
+    def _note_bug(self, error: Exception) -> E2EError:
+        self._bug = self._bug or error
+        return E2EError(f"{type(error).__name__}: {error}")
 
     def _tell_step(self, context: RunContext, name: StepName, outcome: StepOutcome, detail: str) -> None:
         result = StepResult(name=name, outcome=outcome, started_at=datetime.now(UTC), seconds=0, detail=detail)

@@ -53,6 +53,25 @@ def without_cloud_init(images: Path, folder: Path) -> Path:
     return disk.path
 
 
+def with_unit(images: Path, folder: Path, unit: str, wanted_by: str) -> Path:
+    """A service of systemd more, that starts with the target ``wanted_by``."""
+    disk = raw_copy(images, folder)
+    file = folder / "injected.service"
+    file.write_text(unit)
+    disk.write(file, "/etc/systemd/system/injected.service")
+    disk.edit(f"symlink /etc/systemd/system/{wanted_by}.wants/injected.service ../injected.service")
+    return disk.path
+
+
+def with_cloud_config(images: Path, folder: Path, text: str) -> Path:
+    """The image has a setting of cloud-init of its own besides our seed."""
+    disk = raw_copy(images, folder)
+    file = folder / "99_injected.cfg"
+    file.write_text(text)
+    disk.write(file, "/etc/cloud/cloud.cfg.d/99_injected.cfg")
+    return disk.path
+
+
 AGENT = "/usr/sbin/qemu-ga"
 LIAR = """#!/bin/sh
 exec 0<>/dev/virtio-ports/org.qemu.guest_agent.0 1>&0

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGES = ("debian-12", "debian-13")
@@ -42,6 +43,9 @@ class Tool:
     environment: dict[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     calls: int = 0
+    pids: set[int] = field(default_factory=set)
+    """Of all that was started."""
+    program: ClassVar[tuple[str, ...]] = ("-m", "kvm_action")
 
     def write_plan(self, text: str, name: str = "plan.yml") -> Path:
         path = self.folder / name
@@ -51,14 +55,13 @@ class Tool:
     def start(self, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
         self.calls += 1
         out = self.folder / f"out-{self.calls}"
-        command = [*self.prefix, sys.executable, "-m", "kvm_action", *arguments]
+        command = [*self.prefix, sys.executable, *self.program, *arguments]
         if arguments[0] == "run":
             command += ["--out", str(out)]
-        environment = {**os.environ, "KVM_E2E_HOME": str(self.home), **self.environment}
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env=environment,
+            env=self.environment_of(),
             text=True,
             errors="replace",
             stdin=subprocess.DEVNULL,
@@ -66,7 +69,12 @@ class Tool:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        self.pids.add(process.pid)
         return process, out
+
+    def environment_of(self) -> dict[str, str]:
+        """What a process is started with."""
+        return {**os.environ, "KVM_E2E_HOME": str(self.home), **self.environment}
 
     def wait(self, process: subprocess.Popen[str], out: Path, timeout: float = BOOT) -> Ended:
         began = time.monotonic()

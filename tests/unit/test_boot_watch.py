@@ -3,6 +3,8 @@
 import io
 from datetime import timedelta
 
+import pytest
+
 from kvm_action.backends.boot_watch import BootWatch, Patience
 from kvm_action.errors import BootError, HostError
 from kvm_action.hypervisor.domain import HOST_DISK_FULL
@@ -52,6 +54,15 @@ def test_a_boot_that_never_stands_still_ends_at_its_limit() -> None:
         now[0] = second
         watch.on_console(b"[    1.0] chatter\r\n")
     assert "not up after 100 s" in watch.trouble("").message
+
+
+@pytest.mark.parametrize("line", [b"SeaBIOS (version 1)\r\n", b"[    0.0] Linux version 6.1\r\n"])
+def test_a_guest_that_reboots_again_and_again_is_not_waited_for_till_the_limit(line: bytes) -> None:
+    watch = watch_at([0.0])
+    watch.on_console(3 * line)
+    assert watch.trouble("") is None
+    watch.on_console(line)
+    assert "reboots again and again, and has now started 4 times" in watch.trouble("").message
 
 
 def test_a_full_output_folder_does_not_make_us_deaf_to_the_console() -> None:

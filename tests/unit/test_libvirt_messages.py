@@ -5,6 +5,7 @@ import pytest
 
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import LOST_HINT, first_sentence, in_our_words
+from kvm_action.hypervisor.launching import start_hint
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,24 @@ def test_other_errors_stay_as_they_are() -> None:
 def test_a_qemu_that_ends_without_a_word_is_said_so() -> None:
     said = "internal error: process exited while connecting to monitor"
     assert first_sentence(libvirt.libvirtError(said)) == "QEMU ended"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "internal error: qemu unexpectedly closed the monitor: kvm version too old\n"
+        "qemu-system-x86_64: -accel kvm: failed to initialize kvm: Inappropriate ioctl for device",
+        "Could not access KVM kernel module: No such file or directory",
+        "unsupported configuration: Domain requires KVM, but it is not available",
+        "invalid argument: could not find capabilities for arch=x86_64 domaintype=kvm ",
+    ],
+)
+def test_a_kvm_that_vanished_before_the_launch_is_told_with_what_goes_without(said: str) -> None:
+    assert "--accel tcg" in start_hint(said)
+
+
+def test_our_own_name_is_no_sign_of_trouble_with_kvm() -> None:
+    assert "--accel" not in start_hint("operation failed: domain 'kvm-e2e-20260314-151654-abc' already exists")
 
 
 def test_a_daemon_that_is_gone_is_told_from_one_that_refuses() -> None:

@@ -1,5 +1,6 @@
 """The story of a run, told with a machine that can be made to fail in every step."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 from threading import Event as Signal
 
 import pytest
+from fakes import FakeGuest
 
 from kvm_action import lifecycle
 from kvm_action.errors import (
@@ -21,6 +23,7 @@ from kvm_action.errors import (
 )
 from kvm_action.events import Event, RunFinished, StepFinished, Stream
 from kvm_action.guest import GuestOutput, MachineFacts, Received, Skipped, Tree
+from kvm_action.lifecycle.provision import why
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Keep
 from kvm_action.results import CheckResult, Outcome, RunResult, SnapshotInfo, StepName, StepOutcome
@@ -222,6 +225,22 @@ def test_a_failing_script_shows_its_own_last_lines_and_a_stuck_boot_the_consoles
     assert (boot.evidence, boot.stage) == (("last console line",), "kernel")
 
 
+@pytest.mark.parametrize(
+    ("answers", "status", "words"),
+    [
+        ({"df -P": "100%\n"}, 1, "the guest's disk is full"),
+        ({"dmesg": "python3\n"}, 137, "its kernel killed python3: raise machine.memory"),
+        ({}, 137, "killed by SIGKILL, most often for want of memory"),
+        ({}, 1, "its last lines are below"),
+        ({"df": GuestConnectionError("lost"), "dmesg": GuestConnectionError("lost")}, 127, "`files`"),
+    ],
+)
+def test_why_a_script_failed_is_asked_of_the_guest_first(
+    answers: dict[str, str | E2EError], status: int, words: str
+) -> None:
+    assert words in why(FakeGuest(answers), status)
+
+
 def test_a_bug_of_ours_is_raised_but_only_after_the_machine_is_gone(tmp_path: Path) -> None:
     made = machine("create_seed", ZeroDivisionError("oops"))
     backend = ScriptedBackend(made)
@@ -234,6 +253,12 @@ def test_a_bug_of_ours_is_raised_but_only_after_the_machine_is_gone(tmp_path: Pa
         lifecycle.run("run-1", plan(tmp_path), backend, tmp_path / "out", using)
     assert backend.ended
     assert reports[-1].exit_code == ExitCode.BUG
+
+
+def test_a_host_that_lacks_something_in_a_step_is_no_bug_of_ours(tmp_path: Path) -> None:
+    told = tell(tmp_path, machine("create_disk", OSError(errno.EMFILE, "Too many open files")))
+    assert told.result.exit_code == ExitCode.INFRASTRUCTURE
+    assert "may not open any more files" in told.result.failure.message
 
 
 @pytest.mark.parametrize(
