@@ -47,6 +47,7 @@ def tool(tmp_path: Path, images: Path, templates: Path) -> Iterator[Tool]:
     (home / "templates").symlink_to(templates)
     used = Tool(home, tmp_path)
     yield used
+    used.end()
     wait_for(lambda: not used.machines(), 5, "the machines to be gone")  # a killed QEMU may take a moment to go
     runs = home / "runs"
     assert not runs.exists() or not list(runs.iterdir()), "a run's files were left behind"

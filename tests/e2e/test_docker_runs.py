@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from dockerd import Daemon, daemon
-from tooling import REPOSITORY, Tool, has_started, wait_for
+from tooling import BOOT, REPOSITORY, Tool, has_started, wait_for
 
 from kvm_action.backends.container_image import provide
 from kvm_action.backends.container_setup import first_files, first_start
@@ -264,7 +264,7 @@ def test_sigterm_leaves_nothing_and_sigkill_only_what_the_next_reap_removes(
 ) -> None:
     plan = tool_with_docker.write_plan(SMALL + "provision: {run: sleep 120}\n")
     process, out = tool_with_docker.start("run", str(plan), "--backend", "docker")
-    wait_for(lambda: has_started(out, "provision"), 60, "the script")
+    wait_for(lambda: has_started(out, "provision"), BOOT, "the script")
     assert "nothing was left behind" in tool_with_docker("reap").stdout
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -273,7 +273,7 @@ def test_sigterm_leaves_nothing_and_sigkill_only_what_the_next_reap_removes(
     assert time.monotonic() - began < 7
     assert names(engine) == []
     process, out = tool_with_docker.start("run", str(plan), "--backend", "docker")
-    wait_for(lambda: has_started(out, "provision"), 60, "the script")
+    wait_for(lambda: has_started(out, "provision"), BOOT, "the script")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert len(names(engine)) == 1

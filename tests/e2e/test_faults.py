@@ -72,6 +72,7 @@ def runs(process: Path, program: str, namespace: Path) -> bool:
 def victim(system: SystemLibvirt, tmp_path: Path) -> Iterator[Victim]:
     victim = Victim(system.tool(tmp_path), system, ("--set", f"machine.network={NETWORK}"))
     yield victim
+    victim.tool.end()
     victim.restart_libvirt()  # which writes into the logs of machines that died meanwhile, and makes them anew
     logs = [left for left in system.leftovers() if left.startswith("/var/log/")]
     system.run("rm", "-f", *logs)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from accounts import ordinary_user
 from disks import without_cloud_init
-from tooling import IMAGES, REPOSITORY, Tool, has_started, wait_for
+from tooling import BOOT, IMAGES, REPOSITORY, Tool, has_started, wait_for
 
 SMALL = "machine: {image: debian-12, memory: 768MiB, cpus: 2}\nsnapshots: []\n"
 
@@ -140,7 +140,7 @@ def test_an_interrupted_run_leaves_evidence_and_nothing_else_within_seven_second
 ) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'true'}\n")
     process, out = tool.start("run", str(plan), "--start", "boot")
-    wait_for(lambda: has_started(out, "network") and (out / "console.log").stat().st_size > 200, 60, "the boot")
+    wait_for(lambda: has_started(out, "network") and (out / "console.log").stat().st_size > 200, BOOT, "the boot")
     process.send_signal(number)
     process.send_signal(number)  # people press it twice
     ended = tool.wait(process, out, timeout=30)
@@ -154,7 +154,7 @@ def test_an_interrupted_run_leaves_evidence_and_nothing_else_within_seven_second
 def test_after_sigkill_the_machine_is_gone_by_itself_and_the_next_reap_takes_the_files(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'true'}\n")
     process, out = tool.start("run", str(plan))
-    wait_for(lambda: has_started(out, "network"), 60, "the boot")
+    wait_for(lambda: has_started(out, "network"), BOOT, "the boot")
     assert tool.machines()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -168,7 +168,7 @@ def test_after_sigkill_the_machine_is_gone_by_itself_and_the_next_reap_takes_the
 def test_reaping_never_touches_a_running_machine(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'true'}\n")
     process, out = tool.start("run", str(plan))
-    wait_for(lambda: has_started(out, "network"), 60, "the boot")
+    wait_for(lambda: has_started(out, "network"), BOOT, "the boot")
     assert "nothing was left behind" in tool("reap", "--all").stdout
     assert tool.machines()
     process.send_signal(signal.SIGTERM)

@@ -35,7 +35,9 @@ def system(images: Path) -> Iterator[SystemLibvirt]:
 @pytest.fixture
 def system_tool(system: SystemLibvirt, tmp_path: Path) -> Iterator[Tool]:
     owners = owners_of_images(system)
-    yield system.tool(tmp_path)
+    used = system.tool(tmp_path)
+    yield used
+    used.end()
     assert not system.leftovers()
     assert owners_of_images(system) == owners, "libvirt took a base image from its owner"
 
@@ -63,7 +65,7 @@ def test_a_machine_on_a_network_of_the_system_gets_its_address_by_dhcp_and_passe
 ) -> None:
     plan = system_tool.write_plan(SMALL + "provision: {run: ip route}\nchecks: [{port: 22}]\n")
     process, out = system_tool.start("run", str(plan), "--set", f"machine.network={NETWORK}")
-    wait_for(lambda: has_started(out, "network") or process.poll() is not None, QUICK, "the boot")
+    wait_for(lambda: has_started(out, "network") or process.poll() is not None, BOOT, "the boot")
     user = qemu_user(run_of(system_tool))
     ended = system_tool.wait(process, out)
     assert ended.status == 0, ended.stdout + ended.stderr
@@ -139,7 +141,7 @@ def test_after_sigkill_the_systems_libvirt_destroys_the_machine_and_reap_takes_t
 ) -> None:
     plan = system_tool.write_plan(SMALL + "provision: {run: 'true'}\n")
     process, out = system_tool.start("run", str(plan), "--set", f"machine.network={NETWORK}")
-    wait_for(lambda: has_started(out, "network"), QUICK, "the boot")
+    wait_for(lambda: has_started(out, "network"), BOOT, "the boot")
     assert system.virsh("list", "--name") == domain_name(run_of(system_tool))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -126,7 +126,7 @@ def test_a_run_that_is_interrupted_while_it_makes_a_template_leaves_no_half_of_o
     plan = tool.write_plan(SMALL + "provision: {run: 'true'}\nuser: {name: hasty}\n")
     process, out = tool.start("run", str(plan))
     console = out / "template-console.log"
-    wait_for(lambda: console.exists() and console.stat().st_size > 200, 60, "the template's boot")
+    wait_for(lambda: console.exists() and console.stat().st_size > 200, BOOT, "the template's boot")
     process.send_signal(signal.SIGTERM)
     ended = tool.wait(process, out, timeout=30)
     assert (ended.status, ended.seconds < 7) == (143, True), ended.stdout

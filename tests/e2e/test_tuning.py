@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from test_hostile_guests import FLOOD
-from tooling import Tool, has_started, wait_for
+from tooling import BOOT, Tool, has_started, wait_for
 
 from kvm_action.procfs import Host
 
@@ -47,7 +47,7 @@ def test_a_machines_memory_comes_from_huge_pages_and_goes_back_to_them(
 ) -> None:
     plan = tool.write_plan(TUNED + "provision: {run: 'true'}\n")
     process, out = tool.start("run", str(plan), "--image", str(disk), "--start", "boot")
-    wait_for(lambda: has_started(out, "network"), 60, "the machine to start")
+    wait_for(lambda: has_started(out, "network"), BOOT, "the machine to start")
     assert reserved - Host().huge_pages().free == 64
     assert "cache='none' io='native'" in (out / "domain.xml").read_text()
     process.send_signal(signal.SIGTERM)

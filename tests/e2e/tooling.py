@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -45,6 +46,7 @@ class Tool:
     calls: int = 0
     pids: set[int] = field(default_factory=set)
     """Of all that was started."""
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
     program: ClassVar[tuple[str, ...]] = ("-m", "kvm_action")
 
     def write_plan(self, text: str, name: str = "plan.yml") -> Path:
@@ -70,7 +72,17 @@ class Tool:
             start_new_session=True,
         )
         self.pids.add(process.pid)
+        self.started.append(process)
         return process, out
+
+    def end(self) -> None:
+        """End what still runs, because a test failed before it waited for it; the next test starts afresh."""
+        for process in self.started:
+            for how in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(subprocess.TimeoutExpired):
+                    if process.poll() is None:
+                        os.killpg(process.pid, how)
+                        process.communicate(timeout=60)
 
     def environment_of(self) -> dict[str, str]:
         """What a process is started with."""
