@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from kvm_action.hypervisor.bounded import SilentQemuError, bounded
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.wait import Deadline, until
 
@@ -35,17 +36,26 @@ class Agent:
 
     def run(self, argv: Sequence[str], deadline: Deadline, stdin: bytes = b"") -> AgentOutput | None:
         """Run a program as the guest's root and wait for its end."""
-        begun = self._call(
-            "guest-exec",
-            path=argv[0],
-            arg=list(argv[1:]),
-            **{"input-data": base64.b64encode(stdin).decode(), "capture-output": True},
-        )
+        begun = self._begin(argv, deadline, stdin)
         if not isinstance(begun, dict):
             return None
         pid = begun.get("pid")
         status = until(lambda: self._ended(pid), deadline, every=0.05)
         return _output(status) if status else None
+
+    def _begin(self, argv: Sequence[str], deadline: Deadline, stdin: bytes) -> object | None:
+        """Start the program. A busy guest is slow to do it, and to ask again would start it twice."""
+        arguments = {
+            "path": argv[0],
+            "arg": list(argv[1:]),
+            "input-data": base64.b64encode(stdin).decode(),
+            "capture-output": True,
+        }
+        left = timedelta(seconds=deadline.left)
+        with suppress(SilentQemuError):
+            # In a thread: a signal has to reach us while libvirt waits.
+            return bounded(lambda: self._call("guest-exec", left, **arguments), left, "the guest agent")
+        return None
 
     def time(self) -> float | None:
         """The guest's clock, in seconds since the epoch."""
@@ -58,9 +68,9 @@ class Agent:
         status = self._call("guest-exec-status", pid=pid)
         return status if isinstance(status, dict) and status.get("exited") else None
 
-    def _call(self, execute: str, **arguments: object) -> object | None:
+    def _call(self, execute: str, allowed: timedelta = ONE_CALL, **arguments: object) -> object | None:
         message = {"execute": execute} | ({"arguments": arguments} if arguments else {})
-        reply = self.domain.agent(json.dumps(message), ONE_CALL)
+        reply = self.domain.agent(json.dumps(message), allowed)
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             answer: object = json.loads(reply or "")["return"]
             return answer

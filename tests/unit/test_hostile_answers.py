@@ -73,6 +73,22 @@ def test_an_agent_that_never_ends_a_program_is_given_up_at_the_deadline() -> Non
     assert time.monotonic() - began < 2
 
 
+class SlowToStart(Liar):
+    """It takes 20 s to start a program; whoever gives it less gets no answer."""
+
+    def agent(self, command: str, timeout: timedelta) -> str | None:
+        if "guest-exec-status" not in command and timeout < timedelta(seconds=20):
+            return None
+        return super().agent(command, timeout)
+
+
+def test_an_agent_that_is_slow_to_start_a_program_has_all_the_time_that_the_program_has() -> None:
+    busy = SlowToStart(['{"return": {"pid": 1}}', '{"return": {"pid": 1, "exited": true, "exitcode": 0}}'])
+    output = Agent(cast(Domain, busy)).run(["/bin/true"], Deadline(timedelta(seconds=30)))
+    assert output is not None
+    assert output.status == 0
+
+
 def test_an_agent_may_answer_with_bytes_that_are_no_text() -> None:
     data = base64.b64encode(bytes(range(256))).decode()
     liar = Liar([json.dumps({"return": {"pid": 1, "exited": True, "exitcode": 0, "out-data": data}})])
