@@ -67,7 +67,7 @@ test-unit: setup ## the tests that need no machine (seconds)
 test-bench: .host-tests setup ## both backends measured in turn by a real bench (ten minutes in emulation)
 	$(PYTEST) tests/e2e/test_docker_runs.py -m slow
 
-test-machines: .host-machines setup ## the real runs that are too slow for `make test` (half an hour in emulation)
+test-machines: .host-machines setup ## the real runs that are too slow for `make test` (hours in emulation)
 	$(PYTEST) tests/e2e -m 'slow and not installer'
 
 test-installer: .host-tests setup ## Debian's own installer: a whole installation, then a run on it (up to an hour in emulation)
