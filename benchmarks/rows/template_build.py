@@ -1,10 +1,9 @@
 """Making a template, beside booting the same machine once: what the first run pays for the later ones."""
 
 from benchmarks.reading import Reading
-from benchmarks.warm_machine import PLAN, start
+from benchmarks.warm_machine import PLAN, boot
 from benchmarks.workshop import Workshop, seconds
 from kvm_action.paths import Home
-from kvm_action.plan.model import StartMode
 
 MORE_SECONDS = 3
 CPUS, MEMORY = 2, 2048
@@ -25,7 +24,7 @@ def measure(workshop: Workshop) -> list[Reading]:
         return seconds(lambda: own.tool("template", "build", plan))
 
     def theirs(number: int) -> float:
-        return start(workshop.folder / f"boot-{number}", StartMode.BOOT, CPUS, MEMORY).command
+        return boot(workshop.folder / f"boot-{number}", CPUS, MEMORY)
 
     try:
         made, booted = workshop.interleaved(workshop.count(3), ours, theirs)
