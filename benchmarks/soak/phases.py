@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -73,18 +74,8 @@ class Soak:
 
     def call(self, plan: Path, out: Path) -> Ran:
         """`kvm-e2e run` in a process of its own."""
-        command = [
-            "-m",
-            "kvm_action",
-            "run",
-            str(plan),
-            "--image",
-            self.image,
-            "--start",
-            "auto",
-            "--out",
-            str(out),
-        ]
+        options = {"--image": self.image, "--start": "auto", "--out": str(out)}
+        command = ["-m", "kvm_action", "run", str(plan), *chain.from_iterable(options.items())]
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, *command], cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
