@@ -10,7 +10,7 @@ IMAGE  ?= debian-13
 PLAN   ?= examples/hello/plan.yml
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-kvm test-site bench soak \
+.PHONY: help setup test test-unit test-action test-bench test-machines test-installer test-kvm test-site bench soak faults \
 	bench-images requirements test-e2e-kvm test-e2e-vps check-kvm-prerequisites image site lint format clean
 
 help: ## list the commands
@@ -69,6 +69,10 @@ test-bench: .host-tests setup ## both backends measured in turn by a real bench 
 
 test-machines: .host-machines setup ## the real runs that are too slow for `make test` (hours in emulation)
 	$(PYTEST) tests/e2e -m 'slow and not installer'
+
+faults: .host-machines setup ## every fault that the guide's table shows, for real; the runs go to history/examples (two hours in emulation)
+	KVM_E2E_TEST_RUNS=history/examples $(PYTEST) tests/e2e -m 'slow or not slow' \
+	    -k "$$(PYTHONPATH=tests $(BIN)/python -m fault_rows)"
 
 test-installer: .host-tests setup ## Debian's own installer: a whole installation, then a run on it (up to an hour in emulation)
 	$(PYTEST) tests/e2e/test_installer.py -m installer

@@ -1,12 +1,13 @@
 """The plugin of mkdocs: where the site's pages are made and put. What is on them is the other modules' business.
 
 A page of the site asks for what is made by a comment, ``<!-- kvm-e2e: NAME -->``: ``overview``, ``benchmarks``,
-``runs``, ``checks`` (of the history), ``plan``, ``commands``, ``action`` (of the code).
+``runs``, ``checks`` (of the history), ``plan``, ``commands``, ``action`` (of the code). ``<!-- kvm-e2e: run WORDS
+-->`` becomes a link to the example with these words in its name, where the history has one.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +20,11 @@ from mkdocs.plugins import BasePlugin, event_priority
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from kvm_action.history.record import Record
 from kvm_action.history.store import PICTURES, History
 from kvm_action.pages.action_reference import action_reference
 from kvm_action.pages.assets import CHART, LOG, WORKER, script
 from kvm_action.pages.command_reference import Command, command_reference
+from kvm_action.pages.examples import EXAMPLES, Examples
 from kvm_action.pages.history_pages import HistoryPages
 from kvm_action.pages.indexes import add_to_search, leave_out_of_sitemap
 from kvm_action.pages.run_pages import PICTURE_FOLDER, RunPage, run_pages
@@ -44,6 +45,7 @@ SEARCHED: Final = 500
 """The newest runs that the site's search knows; the table of runs searches all."""
 
 _ASKED: Final = re.compile(r"<!-- kvm-e2e: (\w+) -->")
+_EXAMPLE: Final = re.compile(r"<!-- kvm-e2e: run (\S+) -->")
 _SHELL: Final = "kvm-e2e-run-page"
 _TITLE: Final = "kvm-e2e-run-title"
 _NAMELESS: Final = 'data-md-component="search" role="dialog">'
@@ -85,6 +87,7 @@ class SitePlugin(BasePlugin[SiteConfig]):
         history = History(self._root / (os.environ.get("KVM_E2E_HISTORY") or self.config.history))
         self._history, reading = history, history.read()
         self._pages = HistoryPages(history, reading)
+        self._examples = Examples(History(history.folder / EXAMPLES))
         for skipped in reading.skipped:
             LOG.info("left out %s: %s", skipped.path, skipped.reason)
         for name, path in HISTORY_PAGES.items():
@@ -99,8 +102,9 @@ class SitePlugin(BasePlugin[SiteConfig]):
         """References are Markdown, so that they have a table of contents and are searched."""
         return _ASKED.sub(self._reference, markdown)
 
-    def on_page_content(self, html: str, **_: Any) -> str:
+    def on_page_content(self, html: str, page: Page, **_: Any) -> str:
         """Pages of the history are HTML already: no text of a stranger ever is Markdown."""
+        html = _EXAMPLE.sub(lambda asked: self._examples.link(asked[1], "../" * page.file.url.count("/")), html)
         return _ASKED.sub(self._fragment, html)
 
     def on_post_page(self, output: str, page: Page, **_: Any) -> str:
@@ -115,8 +119,10 @@ class SitePlugin(BasePlugin[SiteConfig]):
     def on_post_build(self, config: MkDocsConfig) -> None:
         """After the search has written its index, before the offline plugin copies it."""
         site, records = Path(config.site_dir), self._pages.reading.records
-        self._write_runs(site / "runs", records)
-        self._copy_pictures(site / PICTURE_FOLDER)
+        self._write_runs(site / "runs", run_pages(self._history, tuple(records), lambda _key: True))
+        self._write_runs(site / EXAMPLES, self._examples.pages())
+        for history in (self._history, self._examples.history):
+            _copy_pictures(history, site / PICTURE_FOLDER)
         add_to_search(site / "search/search_index.json", records[: -SEARCHED - 1 : -1])
         leave_out_of_sitemap(site / "sitemap.xml", _SHELL)
 
@@ -154,27 +160,28 @@ class SitePlugin(BasePlugin[SiteConfig]):
             f"{ASSETS}/{WORKER.name}": worker or "/* made without search in files: npm was not there */\n",
         }
 
-    def _write_runs(self, folder: Path, records: Sequence[Record]) -> None:
+    def _write_runs(self, folder: Path, pages: Iterable[RunPage]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         before, after = self._around.split(_STORY)
-        for page in run_pages(self._history, tuple(records), lambda _key: True):
+        for page in pages:
             (folder / f"{page.name}.html").write_text(
                 _titled(before, page) + page.content + _titled(after, page), encoding="utf-8"
             )
-
-    def _copy_pictures(self, folder: Path) -> None:
-        pictures = self._history.folder / PICTURES
-        names = [path.name for path in pictures.iterdir()] if pictures.is_dir() else []
-        for name in names:
-            if kept := self._history.kept(PICTURES, name):
-                folder.mkdir(exist_ok=True)
-                (folder / name).write_bytes(kept.read_bytes())
 
     def _nav_without_missing(self, config: MkDocsConfig) -> None:
         """Drop the optional pages that are not there."""
         missing = {path for path in self.config.optional if not (Path(config.docs_dir) / path).is_file()}
         if config.nav is not None:
             config.nav = _without(config.nav, missing)
+
+
+def _copy_pictures(history: History, folder: Path) -> None:
+    pictures = history.folder / PICTURES
+    names = [path.name for path in pictures.iterdir()] if pictures.is_dir() else []
+    for name in names:
+        if kept := history.kept(PICTURES, name):
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_bytes(kept.read_bytes())
 
 
 def _history_page(name: str) -> str:

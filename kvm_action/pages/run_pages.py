@@ -44,14 +44,21 @@ def run_pages(history: History, records: tuple[Record, ...], wanted: Callable[[s
             around = Neighbours(
                 records[at - 1] if at else None, records[at + 1] if at + 1 < len(records) else None
             )
-            yield _run_page(history, document, records, at, around)
+            told = None if records[at].is_green else since_green(history, records[at], records[:at])
+            yield _run_page(history, document, records[at], told, around)
+
+
+def example_pages(examples: History, records: tuple[Record, ...]) -> Iterator[RunPage]:
+    """The pages of runs that have nothing to do with each other."""
+    known = {record.key: record for record in records}
+    for key, document in examples.documents():
+        if key in known:
+            yield _run_page(examples, document, known[key], None, Neighbours(None, None))
 
 
 def _run_page(
-    history: History, document: Document, records: tuple[Record, ...], at: int, around: Neighbours
+    history: History, document: Document, record: Record, told: SinceGreen | None, around: Neighbours
 ) -> RunPage:
-    record = records[at]
-    told = None if record.is_green else since_green(history, record, records[:at])
     try:
         result = result_file.from_document(document["result"], record.key)
     except PlanError as error:

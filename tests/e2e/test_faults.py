@@ -115,5 +115,5 @@ def assert_ended_and_the_next_run_passes(victim: Victim) -> None:
     assert not machines_below(victim.tool.home), "the machine outlived its run"
     victim.restart_libvirt()
     plan = victim.tool.write_plan(QUICK)
-    again = victim.tool("run", str(plan), "--start", "boot", *victim.options)
+    again = victim.tool("run", str(plan), "--start", "boot", "--set", "name=afterwards", *victim.options)
     assert again.status == 0, again.stdout + again.stderr

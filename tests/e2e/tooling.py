@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import ClassVar
 
 REPOSITORY = Path(__file__).parents[2]
 IMAGES = ("debian-12", "debian-13")
+RECORDS = os.environ.get("KVM_E2E_TEST_RUNS")
+"""A history that is to keep the runs, each under the name of its test."""
 BOOT = 300  # seconds that a run may take here, under emulation and load
 
 
@@ -60,6 +63,8 @@ class Tool:
         command = [*self.prefix, sys.executable, *self.program, *arguments]
         if arguments[0] == "run":
             command += ["--out", str(out)]
+        if arguments[0] == "run" and RECORDS and not any(word.startswith("name=") for word in arguments):
+            command += ["--set", f"name={name_of_test()}"]
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
@@ -96,6 +101,9 @@ class Tool:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+        if RECORDS and (out / "result.json").exists():
+            add = [sys.executable, "-m", "kvm_action", "history", "add", "--to", RECORDS, out / "result.json"]
+            subprocess.run(add, cwd=REPOSITORY, check=False, stdout=subprocess.DEVNULL)
         return Ended(process.returncode, stdout, stderr, out, time.monotonic() - began)
 
     def machines(self) -> set[str]:
@@ -103,6 +111,12 @@ class Tool:
 
     def __call__(self, *arguments: str, timeout: float = BOOT) -> Ended:
         return self.wait(*self.start(*arguments), timeout=timeout)
+
+
+def name_of_test() -> str:
+    """The test that runs, as the name of a plan."""
+    test = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", test.removeprefix("test_"))[:63]
 
 
 def machines_below(home: Path) -> set[str]:

@@ -56,6 +56,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     histories.fill(folder / "history", 40)
     hostile_history(folder / "history")
+    panicked = samples.hostile_run()
+    panicked = replace(panicked, plan=replace(panicked.plan, name="a_kernel_panic_is_named"))
+    histories.keep(folder / "history/examples", panicked)
     return site_of(folder / "history", folder / "_site")
 
 
@@ -167,6 +170,15 @@ def test_a_repository_without_mkdocs_yml_gets_a_site_too(tmp_path: Path) -> None
     assert (made / "runs/20260314-120231-3f9a1c.html").is_file()
     assert "provision" in (made / "plan.html").read_text()
     assert "kvm-e2e history add" in (made / "commands.html").read_text()
+
+
+def test_a_page_shows_an_example_which_counts_for_nothing(site: Path) -> None:
+    links = [one for path, page in pages(site) for one in page.iter("a") if one.text == "run"]
+    assert [one.get("title") for one in links] == ["a_kernel_panic_is_named: failed"]
+    shown = (site / links[0].get("href")).read_text()
+    assert "All runs" in shown
+    assert "What changed" not in shown
+    assert "a_kernel_panic_is_named" not in (site / "assets/kvm-e2e/runs.js").read_text()
 
 
 def test_a_run_page_tells_the_story_and_where_it_came_from(site: Path) -> None:
