@@ -62,9 +62,12 @@ def from_document(document: dict[str, Any], source: str) -> RunResult:
     if isinstance(failure, dict) and "class" in failure:
         document = {**document, "failure": {**failure, "failure_class": failure["class"]}}
     try:
-        result = _adapter().validate_python(document)
+        # Strict: a text such as "inf" is no number. As JSON, since only there dates and words of ours are texts.
+        result = _adapter().validate_json(json.dumps(document, allow_nan=False), strict=True)
     except ValidationError as error:
         raise PlanError(f"{source} is damaged: {_first(error)}", _AGAIN) from error
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{source} is damaged: {error}", _AGAIN) from error
     _require_dates(result, source)
     return result
 

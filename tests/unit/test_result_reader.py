@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import samples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kvm_action import result_file
@@ -73,6 +73,8 @@ def _has(node: Any, part: str | int) -> bool:
 
 @some
 @given(st.lists(st.tuples(st.sampled_from(PLACES), LEAVES), min_size=1, max_size=3))
+@example([(("checks", 7, "seconds"), "INF")])
+@example([(("checks", 7, "seconds"), "1e308")])
 def test_a_result_with_anything_anywhere_is_refused_or_can_be_told(changes: list[tuple[Any, Any]]) -> None:
     try:
         result = result_file.loads(with_changes(changes))
