@@ -17,6 +17,7 @@ from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.snapshot_probe import Ability, ability
 from kvm_action.hypervisor.snapshots import Snapshot, Way
+from kvm_action.paths import Home
 from kvm_action.results import SnapshotInfo
 from kvm_action.units import format_size
 from kvm_action.whole_file import write_whole
@@ -42,8 +43,8 @@ class Snapshots:
 
     def ability(self) -> Ability:
         """Can it go back, and how? Raises HostError when that cannot be found out."""
-        probes = self.folder.parent.parent / "probes"
-        return ability(self.connection, probes, self.firmware)
+        home = Home(self.folder.parent.parent)
+        return ability(self.connection, home, self.firmware)
 
     def require_ability(self) -> Way:
         """The way back. Raises HostError, with the reason, where there is none."""

@@ -5,10 +5,8 @@ That a snapshot can be taken says nothing: libvirt 11.3 takes one, fails to go b
 
 import json
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,9 +19,11 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection, in_our_words
 from kvm_action.hypervisor.domain import Domain
-from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE
+from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, domain_name
+from kvm_action.hypervisor.ending import ended_for_certain
 from kvm_action.hypervisor.snapshots import Way
-from kvm_action.leases import lease_for
+from kvm_action.paths import Home
+from kvm_action.runs import run_folder
 from kvm_action.templating import render
 from kvm_action.whole_file import write_whole
 
@@ -39,24 +39,23 @@ class Ability:
     reason: str
 
 
-def ability(connection: Connection, folder: Path, firmware: str) -> Ability:
-    """What `probe` found for this libvirt, this QEMU and this firmware, remembered in ``folder``."""
+def ability(connection: Connection, home: Home, firmware: str) -> Ability:
+    """What `probe` found for this libvirt, this QEMU and this firmware, remembered in ``home``."""
     key = f"{connection.libvirt_version}, {connection.hypervisor_version}, {firmware}" + (
         ", system" if connection.is_system else ""
     )
-    known = _remembered(folder)
+    known = _remembered(home.probes)
     if key in known:
         way, reason = known[key]
         return Ability(Way(way) if way else None, reason)
-    found = probe(connection, folder, firmware)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(
-        folder / _CACHE, json.dumps(_remembered(folder) | {key: (found.way, found.reason)}, indent=1) + "\n"
-    )
+    found = probe(connection, home.runs, firmware)
+    home.probes.mkdir(parents=True, exist_ok=True)
+    remembered = _remembered(home.probes) | {key: (found.way, found.reason)}
+    write_whole(home.probes / _CACHE, json.dumps(remembered, indent=1) + "\n")
     return found
 
 
-def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
+def probe(connection: Connection, runs: Path, firmware: str) -> Ability:
     """Take a snapshot, go back, delete it; by libvirt first, then by QEMU alone, then by files.
 
     Raises HostError when not even the tiny machine can be made: that says nothing about snapshots.
@@ -66,7 +65,7 @@ def probe(connection: Connection, folder: Path, firmware: str) -> Ability:
     for way in Way:
         if way is not Way.RESTORE and not takes_internal:
             continue
-        with tiny_machine(connection, folder, firmware) as domain:
+        with tiny_machine(connection, runs, firmware) as domain:
             files = domain.disk().parent / "snapshots"
             try:
                 snapshots.take(domain, NAME, "", way, files)
@@ -92,43 +91,34 @@ def _go_back(domain: Domain, way: Way, files: Path) -> str:
 
 
 @contextmanager
-def tiny_machine(connection: Connection, folder: Path, firmware: str) -> Iterator[Domain]:
-    """A machine of 16 MiB with nothing to boot, gone at the end of the context."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="tiny-", dir=folder))
-    place.chmod(0o711)  # QEMU may be another user
-    name = f"kvm-e2e-probe-{secrets.token_hex(4)}"
-    try:
-        disk = place / "disk.qcow2"
-        made = proc.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], timeout=timedelta(seconds=20))
+def tiny_machine(connection: Connection, runs: Path, firmware: str) -> Iterator[Domain]:
+    """A machine of 16 MiB with nothing to boot, gone at the end of the context.
+
+    It is a run like any other, with a lease: a machine that went back to a snapshot outlives our connection.
+    """
+    with run_folder(runs, f"probe-{secrets.token_hex(4)}", connection.uri) as folder:
+        made = proc.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", folder.overlay, "1M"], timeout=timedelta(seconds=20)
+        )
         if not made.ok:
             raise HostError(f"no disk for a look at snapshots: {made.last_words}")
-        lease = lease_for(name, place, connection.uri).to_json()  # a restored machine outlives our connection
         xml = render(
             "tiny.xml.j2",
-            name=name,
-            lease=lease,
+            name=domain_name(folder.path.name),
+            lease=folder.lease.to_json(),
             lease_namespace=LEASE_NAMESPACE,
-            disk=disk,
+            disk=folder.overlay,
             firmware=firmware,
-            nvram=place / "nvram.fd",
+            nvram=folder.path / "nvram.fd",
         )
-        yield Domain(_start(connection, xml), connection)
-    finally:
-        _end(connection, name)
-        shutil.rmtree(place, ignore_errors=True)
+        domain = Domain(_start(connection, xml), connection)
+        with ended_for_certain(domain):
+            yield domain
 
 
 def _start(connection: Connection, xml: str) -> libvirt.virDomain:
     with in_our_words("no machine for a look at snapshots"):
         return connection.raw.createXML(xml, libvirt.VIR_DOMAIN_START_AUTODESTROY)
-
-
-def _end(connection: Connection, name: str) -> None:
-    with suppress(libvirt.libvirtError):
-        connection.raw.lookupByName(name).destroy()
-    with suppress(OSError):
-        connection.forget_log(name)
 
 
 def _remembered(folder: Path) -> dict[str, tuple[str | None, str]]:

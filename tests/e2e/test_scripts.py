@@ -84,6 +84,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[Be
         yield Bench(machine, folder, heard)
 
 
+def test_a_package_starts_its_service_as_on_any_machine(bench: Bench) -> None:
+    left = bench.shell("ls /usr/sbin/policy-rc.d /sbin/start-stop-daemon.REAL 2>/dev/null || true")
+    assert not left.strip()
+    bench.shell("systemctl stop cron; deb-systemd-invoke start cron; invoke-rc.d cron status")
+    assert bench.shell("systemctl is-active cron").strip() == "active"
+
+
 def test_a_script_that_is_missing_gets_a_hint_about_the_plans_files(bench: Bench) -> None:
     with pytest.raises(ProvisionError, match="status 127") as raised:
         bench.provision("./install.sh")

@@ -12,6 +12,7 @@ from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.snapshot_probe import ability, probe, tiny_machine
 from kvm_action.hypervisor.snapshots import Way
+from kvm_action.paths import Home
 
 pytestmark = pytest.mark.integration
 
@@ -53,14 +54,15 @@ def test_the_probe_tells_the_truth_and_leaves_nothing(
 
 
 def test_what_was_found_is_remembered_for_these_versions_only(connection: Connection, tmp_path: Path) -> None:
-    cache = tmp_path / "snapshots.json"
+    cache = tmp_path / "probes/snapshots.json"
+    cache.parent.mkdir()
     key = f"{connection.libvirt_version}, {connection.hypervisor_version}, bios"
     key += ", system" if connection.is_system else ""
     cache.write_text(json.dumps({key: [None, "as it was found"], "libvirt 0.1, QEMU 0.1, bios": ["libvirt", ""]}))
-    assert ability(connection, tmp_path, "bios") == ability(connection, tmp_path, "bios")
-    assert ability(connection, tmp_path, "bios").reason == "as it was found"
+    assert ability(connection, Home(tmp_path), "bios") == ability(connection, Home(tmp_path), "bios")
+    assert ability(connection, Home(tmp_path), "bios").reason == "as it was found"
     cache.write_text("[1, 2")
-    assert ability(connection, tmp_path, "bios").reason != "as it was found"
+    assert ability(connection, Home(tmp_path), "bios").reason != "as it was found"
     assert len(json.loads(cache.read_text())) == 1
 
 

@@ -51,6 +51,19 @@ def test_a_probe_that_hangs_neither_hangs_the_others_nor_us() -> None:
     assert found[1] == ok("b", "well")
 
 
+def test_a_probe_that_has_a_machine_on_the_host_is_given_the_time_to_take_it_away() -> None:
+    has_begun, patience = Event(), timedelta(seconds=2)
+
+    def slow() -> Sequence[Finding]:
+        has_begun.set()
+        Event().wait(1.3 * patience.total_seconds())
+        return [ok("snapshots", "")]
+
+    assert examine([Probe(subject="a", look=slow, patience=patience, has_begun=has_begun)]) == [
+        ok("snapshots", "")
+    ]
+
+
 @pytest.mark.parametrize(
     ("hint", "mend"),
     [("sudo apt-get install x", "sudo apt-get install x"), ("ask somebody", "# ask somebody"), ("", "")],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from threading import Event
 from typing import Final
 
 from kvm_action import proc
@@ -27,8 +28,9 @@ def probes(at: Circumstances) -> list[Probe]:
     targets.setdefault(default_uri(), "libvirt")
     looks = [Daemon(at, subject, uri).probe() for uri, subject in targets.items()]
     for firmware in Firmware:
-        look = partial(going_back, at, firmware)
-        looks.append(Probe(subject=f"snapshots ({firmware})", look=look, patience=PATIENCE))
+        has_begun = Event()
+        look = partial(going_back, at, firmware, has_begun)
+        looks.append(Probe(subject=f"snapshots ({firmware})", look=look, patience=PATIENCE, has_begun=has_begun))
     return looks
 
 
@@ -76,11 +78,12 @@ class Daemon:
         return found
 
 
-def going_back(at: Circumstances, firmware: Firmware) -> list[Finding]:
+def going_back(at: Circumstances, firmware: Firmware, begins: Event) -> list[Finding]:
     """Going back to a snapshot, tried on a tiny machine once for each version of libvirt and QEMU."""
     try:
         with open_connection() as connection:
-            able = ability(connection, at.home.probes, firmware)
+            begins.set()
+            able = ability(connection, at.home, firmware)
     except HostError as error:
         return [snapshots.not_looked_at(firmware, error.message)]
     return [snapshots.going_back(firmware, able.way, able.reason)]

@@ -23,6 +23,10 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 
 dpkg-query --show --showformat '${Package}\t${Version}\n' >/var/tmp/kvm-e2e/packages
 
+# While packages are installed here, mmdebstrap lets no service start; in the machine, those of a new package must.
+rm -f /usr/sbin/policy-rc.d
+[ ! -e /sbin/start-stop-daemon.REAL ] || mv /sbin/start-stop-daemon.REAL /sbin/start-stop-daemon
+
 # The seal: identity, logs and caches are the first boot's own.
 rm -rf /var/tmp/kvm-e2e/user
 rm -f /etc/ssh/ssh_host_* /var/lib/systemd/random-seed /var/lib/dbus/machine-id /etc/apt/apt.conf.d/00mmdebstrap

@@ -104,7 +104,8 @@ def start(place: Place, name: str, plan: Path, way: str, *options: str) -> Run:
     out = SHARED / "results" / place.name / name
     out.parent.mkdir(parents=True, exist_ok=True)
     image = (RIG / "image").read_text().split()[0]
-    machine = ("--set", "machine.memory=1GiB", "--set", f"machine.network={place.network}")
+    shape = {"memory": "1GiB", "cpus": "1", "network": place.network}
+    machine = [word for key, value in shape.items() for word in ("--set", f"machine.{key}={value}")]
     words = ["run", plan, "--image", image, "--accel", "kvm", "--start", way, "--out", out, *machine, *options]
     marked = ["--set", f"name=rig-{image}-{place.name}-{plan.parent.name if plan == HELLO else plan.stem}"]
     with (out.parent / f"{name}.log").open("wb") as log:
