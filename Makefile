@@ -59,7 +59,7 @@ check-kvm-prerequisites: setup ## look at this host (kvm-e2e doctor)
 	@$(BIN)/kvm-e2e doctor
 
 test: .host-tests setup lint ## the test suite, real machines included
-	$(PYTEST) tests
+	$(PYTEST) tests --durations 25 --durations-min 5
 
 test-unit: setup ## the tests that need no machine (seconds)
 	$(PYTEST) tests/unit tests/test_architecture.py

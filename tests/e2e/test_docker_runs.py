@@ -305,6 +305,7 @@ def test_without_a_daemon_a_run_and_a_bench_say_what_to_do(tool: Tool) -> None:
     assert "docker was not measured to the end" in bench.stdout
 
 
+@pytest.mark.slow
 def test_a_bench_in_containers_keeps_every_sample_and_costs_little(tool_with_docker: Tool) -> None:
     plan = tool_with_docker.write_plan(SMALL + "provision: {run: sleep 1}\n")
     out = tool_with_docker.folder / "bench"

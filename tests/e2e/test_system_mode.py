@@ -136,6 +136,7 @@ def test_an_image_that_qemus_user_cannot_read_is_told_and_stays_its_owners(
     assert (image.stat().st_uid, image.stat().st_mode & 0o777) == (os.geteuid(), 0o600)
 
 
+@pytest.mark.slow
 def test_after_sigkill_the_systems_libvirt_destroys_the_machine_and_reap_takes_the_rest(
     system: SystemLibvirt, system_tool: Tool
 ) -> None:
