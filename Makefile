@@ -70,7 +70,7 @@ test-bench: .host-tests setup ## both backends measured in turn by a real bench 
 test-machines: .host-machines setup ## the real runs that are too slow for `make test` (hours in emulation)
 	$(PYTEST) tests/e2e -m 'slow and not installer'
 
-faults: .host-machines setup ## every fault that the guide's table shows, for real; the runs go to history/examples (two hours in emulation)
+faults: .host-machines setup ## every fault that the guide's table shows, for real; the runs go to history/examples (hours in emulation)
 	KVM_E2E_TEST_RUNS=history/examples $(PYTEST) tests/e2e -m 'slow or not slow' \
 	    -k "$$(PYTHONPATH=tests $(BIN)/python -m fault_rows)"
 

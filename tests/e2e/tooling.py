@@ -116,7 +116,7 @@ class Tool:
 def name_of_test() -> str:
     """The test that runs, as the name of a plan."""
     test = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" ")[0]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", test.removeprefix("test_"))[:63]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", test.removeprefix("test_"))[:63].rstrip("-_")
 
 
 def machines_below(home: Path) -> set[str]:

@@ -1,12 +1,15 @@
 """Snapshots of tiny machines with nothing to boot: the probe, and what it protects from."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import libvirt
 import pytest
 
+from kvm_action.backends.reaping import reap
 from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.connection import Connection, open_connection
@@ -51,6 +54,30 @@ def test_the_probe_tells_the_truth_and_leaves_nothing(
         snapshots.revert(domain, "b", found.way, files)
         assert [(each.name, each.parent) for each in snapshots.listed(domain)] == [("b", None)]
         assert domain.raw.isActive()
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from kvm_action.hypervisor import snapshots
+from kvm_action.hypervisor.connection import open_connection
+from kvm_action.hypervisor.snapshot_probe import tiny_machine
+with open_connection() as connection, tiny_machine(connection, Path(sys.argv[1]), "bios") as domain:
+    files = domain.disk().parent / "snapshots"
+    snapshots.take(domain, "probe", "", snapshots.Way.RESTORE, files)
+    snapshots.revert(domain, "probe", snapshots.Way.RESTORE, files)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_probe_that_is_killed_leaves_what_reap_takes_away(connection: Connection, tmp_path: Path) -> None:
+    before = set(tiny(connection))
+    subprocess.run([sys.executable, "-c", DIES, tmp_path], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert set(tiny(connection)) - before, "a machine that went back outlives its connection"
+    assert reap(connection, tmp_path)
+    assert set(tiny(connection)) <= before
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_was_found_is_remembered_for_these_versions_only(connection: Connection, tmp_path: Path) -> None:
