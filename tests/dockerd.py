@@ -46,7 +46,7 @@ def daemon(before: tuple[str, ...] = ()) -> Iterator[Daemon]:
     name = f"e2e{os.getpid()}"[:15]
     try:
         with bridge(name), (folder / "log").open("wb") as log:
-            command = [
+            command: list[str | Path] = [
                 *before, "/usr/sbin/dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec",
                 "-H", f"unix://{folder / 'docker.sock'}", "-p", folder / "pid", "--bridge", name,
                 "--iptables=false", "--ip-masq=false",

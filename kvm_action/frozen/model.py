@@ -67,6 +67,8 @@ class Template:
     memory_file: Path | None
     memory_bytes: int
     """What the memory file took when it was made."""
+    memory_holes: list[list[int]]
+    """Where it was never written (`memory_file.holes`)."""
     stamps: dict[str, list[int]]
     """Size and time of change (ns) of each file: most are too large to be read at every start."""
 

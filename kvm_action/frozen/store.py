@@ -147,6 +147,7 @@ class TemplateStore:
             state_sha256=sha256_of(draft.state),
             memory_file=memory,
             memory_bytes=memory_file.occupied(draft.memory_file) if draft.memory_file else 0,
+            memory_holes=memory_file.holes(draft.memory_file) if draft.memory_file else [],
             stamps=stamps,
         )
         manifest = draft.folder / MANIFEST
@@ -160,7 +161,7 @@ class TemplateStore:
         with suppress(Timeout, OSError, HostError), FileLock(self.root / "locks" / key).acquire(timeout=0):
             for template in self._readable():
                 if template.key == key and template.memory_file:
-                    memory_file.give_back(template.memory_file, template.memory_bytes)
+                    memory_file.give_back(template.memory_file, template.memory_bytes, template.memory_holes)
 
     def remove(self, key: str) -> int:
         """Remove a template with its memory file; returns the bytes freed, 0 when there is none."""

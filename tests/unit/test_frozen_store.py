@@ -136,14 +136,21 @@ def test_memory_that_machines_only_read_is_given_back_and_the_template_stays_sou
         with store.lock(SHAPE.key, on_wait=lambda: None), store.draft(SHAPE) as draft:
             fill(draft)
             os.truncate(draft.memory_file, 64 << 20)
+            with draft.memory_file.open("r+b") as file:
+                file.seek(32 << 20)
+                file.write(b"y" * 1000)
             template = store.publish(draft, SHAPE, IDENTITY, 1.0)
         before = occupied(template.memory_file)
         with template.memory_file.open("r+b") as file, mmap(file.fileno(), 0, access=ACCESS_COPY) as machine:
-            assert sum(machine[place] for place in range(4096, 64 << 20, 4096)) == 0
+            assert sum(machine[place] for place in range(4096, 32 << 20, 4096)) == 0
+            assert sum(machine[place] for place in range(33 << 20, 64 << 20, 4096)) == 0
+            machine[48 << 20] = 1  # its own, in what the template never wrote
             assert occupied(template.memory_file) > before + (60 << 20)
             store.tidy(SHAPE.key)
             assert occupied(template.memory_file) <= before + (1 << 20)
             assert machine[:1000] == b"x" * 1000
+            assert machine[32 << 20 : (32 << 20) + 1000] == b"y" * 1000
+            assert machine[48 << 20] == 1
             assert machine[-1] == 0
         assert store.find(SHAPE.key) == template
 
