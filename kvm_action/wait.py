@@ -37,18 +37,27 @@ class Deadline:
 
 
 def until(
-    check: Callable[[], T | None], deadline: Deadline, every: float = 0.1, woken_by: Event = _NEVER
+    check: Callable[[], T | None],
+    deadline: Deadline,
+    every: float = 0.1,
+    woken_by: Event = _NEVER,
+    *,
+    lateness: float = 0,
 ) -> T | None:
     """Call ``check`` until it returns something true, or the deadline passes (then None).
 
     Between calls it waits ``every`` seconds, or less when the event ``woken_by`` is set by somebody who knows
-    that looking again is worth it. ``check`` is called at least once, and once more at the very end.
+    that looking again is worth it. Where a call costs those who are waited for, ``lateness`` makes calls rarer the
+    longer it takes: it is the part of the time waited so far by which the end may be noticed late.
+    ``check`` is called at least once, and once more at the very end.
     """
+    at_first = deadline.left
     while True:
         last = deadline.passed
         if found := check():
             return found
         if last:
             return None
-        if woken_by.wait(min(every, deadline.left)):
+        pause = max(every, lateness * (at_first - deadline.left))
+        if woken_by.wait(min(pause, deadline.left)):
             woken_by.clear()

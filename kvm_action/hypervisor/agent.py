@@ -13,6 +13,8 @@ from kvm_action.hypervisor.domain import Domain
 from kvm_action.wait import Deadline, until
 
 ONE_CALL: Final = timedelta(seconds=5)
+_LATENESS: Final = 0.1
+"""Each question whether a program has ended is written to the guest's journal, and slows an emulated guest."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Agent:
         if not isinstance(begun, dict):
             return None
         pid = begun.get("pid")
-        status = until(lambda: self._ended(pid), deadline, every=0.05)
+        status = until(lambda: self._ended(pid), deadline, every=0.02, lateness=_LATENESS)
         return _output(status) if status else None
 
     def _begin(self, argv: Sequence[str], deadline: Deadline, stdin: bytes) -> object | None:

@@ -68,6 +68,25 @@ def test_a_wake_up_is_answered_at_once() -> None:
     assert until(lambda: next(looks), Deadline(timedelta(seconds=20)), every=20, woken_by=woken) == "found"
 
 
+def test_looks_become_rarer_the_longer_it_takes_and_the_end_is_noticed_in_time() -> None:
+    now, looks = [0.0], []
+
+    class Passing(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0
+            return False
+
+    def look() -> bool:
+        looks.append(now[0])
+        return now[0] >= 50
+
+    deadline = Deadline(timedelta(seconds=100), lambda: now[0])
+    assert until(look, deadline, every=0.02, woken_by=Passing(), lateness=0.1)
+    assert looks[1:4] == pytest.approx([0.02, 0.04, 0.06])
+    assert 50 <= looks[-1] <= 55
+    assert len(looks) < 100
+
+
 def test_a_nested_deadline_never_outlasts_its_parent() -> None:
     parent = Deadline(timedelta(seconds=5), lambda: 0.0)
     assert parent.at_most(timedelta(seconds=60)).left == 5
