@@ -141,14 +141,11 @@ class BootLog:
         """How often the firmware has started something: more than one, even where no kernel is reached."""
         self.going_down = False
         """Has the guest begun to shut down or to reboot?"""
-        self.last_growth = 0.0
-        """When the console last said something."""
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._open = b""
 
     def feed(self, data: bytes, at: float) -> list[str]:
         """Take in what arrived ``at`` seconds after the start; returns the names of new milestones."""
-        self.last_growth = at
         *lines, rest = (self._open + data).split(b"\n")
         self._open = rest[-LINE_LIMIT:]
         reached = [name for line in lines for name in self._read(readable(line), at)]

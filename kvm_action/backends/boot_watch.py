@@ -50,7 +50,7 @@ class BootWatch:
     """The console's reader. Fed by libvirt's thread, asked by ours."""
 
     def __init__(self, file: IO[bytes], sink: Sink, patience: Patience, clock: Clock = time.monotonic) -> None:
-        """Time counts from `begin`."""
+        """Time counts from `begin`. ``clock`` is the host's."""
         self.log = BootLog()
         self.woken = Event()
         """Set whenever the console says something."""
@@ -59,13 +59,14 @@ class BootWatch:
         self._sink = sink
         self._clock = clock
         self._patience = patience
-        self._began = clock()
-        self.deadline = Deadline(patience.total, clock)
+        self.begin()
 
-    def begin(self) -> None:
-        """The machine starts now."""
+    def begin(self, patient: Clock | None = None) -> None:
+        """The machine starts now. ``patient``: the clock by which it may be late, if not the host's."""
         self._began = self._clock()
-        self.deadline = Deadline(self._patience.total, self._clock)
+        self.patient = patient or self._clock
+        self.deadline = Deadline(self._patience.total, self.patient)
+        self._last_growth = self.patient()
 
     def start_again(self) -> None:
         """Another start of the same run: what was seen of the first one does not count."""
@@ -85,6 +86,7 @@ class BootWatch:
             if self._printed + len(data) > FILE_LIMIT:
                 self._keep(_CUT)
         self._printed += len(data)
+        self._last_growth = self.patient()
         for name in self.log.feed(data, self.elapsed):
             self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
         self.woken.set()
@@ -124,7 +126,7 @@ class BootWatch:
 
     def _overdue(self) -> BootError | None:
         log = self.log
-        silent = self.elapsed - log.last_growth
+        silent = self.patient() - self._last_growth
         allowed = self._patience.at_login if log.stage is Stage.LOGIN else self._patience.silence
         if silent > allowed.total_seconds():
             return self._stuck(f"the console has been silent for {silent:.0f} s", self._guess())

@@ -18,6 +18,7 @@ from kvm_action.frozen import Draft, NoRoomError, Shape, Template, TemplateError
 from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.migration import can_share_memory, save_state
+from kvm_action.hypervisor.qemu_process import GuestClock
 from kvm_action.images import qemu_img
 from kvm_action.renewal import FrozenIdentity, said, settling
 from kvm_action.wait import Deadline, until
@@ -61,8 +62,8 @@ class Freezer:
     def _freeze(self, draft: Draft) -> FrozenIdentity:
         qemu_img.create_overlay(self.image, draft.disk, self.shape.disk)
         host_key = self._write_seed(draft)
-        self.watch.begin()
         with self._launched(draft) as domain:
+            self.watch.begin(GuestClock(domain.name))
             if self.shape.in_memory_file and not can_share_memory(domain):
                 raise NoRoomError("this QEMU cannot leave shared memory out of a saved state")
             domain.resume()
@@ -102,10 +103,10 @@ class Freezer:
     def _settled(self, domain: Domain, host_key: str) -> FrozenIdentity:
         agent = Agent(domain)
         self._wait_for(agent, domain)
-        agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], Deadline(SETTLE_TIME))
+        agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], Deadline(SETTLE_TIME, self.watch.patient))
         nonce = token_hex(16)
         script = settling(nonce, self.shape.user)
-        answer = agent.run(script.argv, Deadline(SETTLE_TIME), script.stdin)
+        answer = agent.run(script.argv, Deadline(SETTLE_TIME, self.watch.patient), script.stdin)
         if answer is None or answer.status != 0:
             why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"
             raise TemplateError(f"the guest could not be settled: {why}")
@@ -130,5 +131,5 @@ class Freezer:
                 )
             return False
 
-        if not until(look, Deadline(self.watch.deadline.allowed), every=0.1):
+        if not until(look, Deadline(self.watch.deadline.allowed, self.watch.patient), every=0.1):
             raise TemplateError(_NO_AGENT)

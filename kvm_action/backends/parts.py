@@ -23,6 +23,7 @@ from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
 from kvm_action.hypervisor.launching import launched
+from kvm_action.hypervisor.qemu_process import GuestClock
 from kvm_action.images.store import Image
 from kvm_action.patience import stretched
 from kvm_action.plan.model import Keep, Plan
@@ -103,7 +104,7 @@ class Parts:
         spec = self.spec()
         xml = domain_xml(spec)
         (self.settings.out / "domain.xml").write_text(xml)
-        self.watch.begin()
+        self.watch.begin(GuestClock(spec.name))
         return self.attempt.enter_context(
             launched(
                 self.connection,
@@ -130,7 +131,7 @@ class Parts:
                 user=self.plan.user.name,
                 private_key=self.identity.user_key.private,
                 host_key=self.identity.host_key.public,
-                deadline=Deadline(stretched(LOGIN[self.accel.name])),
+                deadline=Deadline(stretched(LOGIN[self.accel.name]), self.watch.patient),
                 access_folder=self.folder.path,
                 on_milestone=self.watch.reached,
             )
@@ -186,7 +187,8 @@ class Parts:
                     raise trouble
             return found
 
-        found = until(look, Deadline(watch.deadline.allowed + timedelta(seconds=5)), every=0.2)
+        allowed = watch.deadline.allowed + timedelta(seconds=5)
+        found = until(look, Deadline(allowed, watch.patient), every=0.2)
         if found is None:
             raise NetworkError("the guest cannot be reached", "`kvm-e2e doctor` looks into the network")
         return found

@@ -50,14 +50,14 @@ def wake(parts: Parts, template: Template) -> str:
     """Start from a template. Raises TemplateError, or HostError when QEMU or libvirt refuse."""
     domain = parts.domain
     parts.watch.log.wake()
-    load(domain, template)
+    load(domain, template, parts.watch.patient)
     parts.watch.reached("agent")
     # The guest finds its card while it is being renewed, but nobody talks to it before it is another machine.
     card = replace(parts.spec(), network=parts.plan.machine.network)
     domain.plug_in(network_card_xml(card, link="down"))
     password = parts.plan.user.password
     owner = Owner(parts.plan.user.name, password.get_secret_value() if password else "")
-    proof = renew(domain, template, parts.identity, owner)
+    proof = renew(domain, template, parts.identity, owner, parts.watch.patient)
     parts.watch.reached("identity")
     domain.change(network_card_xml(card, link="up"))
     parts.address  # noqa: B018 - with user-mode networking its port is forwarded while the guest finds the card
@@ -68,7 +68,7 @@ def wake(parts: Parts, template: Template) -> str:
 
 def wait_until_online(parts: Parts) -> str:
     """Wait for the woken machine's address. Raises TemplateError."""
-    wait_for_network(parts.domain, stretched(ONLINE[parts.accel.name]))
+    wait_for_network(parts.domain, stretched(ONLINE[parts.accel.name]), parts.watch.patient)
     return str(parts.address)
 
 

@@ -75,7 +75,9 @@ class TemplateStore:
             return None
         try:
             template = Template.from_json((folder / MANIFEST).read_text(), folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
+            raise TemplateError("its manifest is not of this version of kvm-e2e") from error
+        except (OSError, ValueError) as error:
             raise TemplateError(f"its manifest cannot be read: {error}") from error
         template.require_sound()
         os.utime(folder / MANIFEST)

@@ -47,6 +47,18 @@ def test_silence_is_borne_for_a_while_and_less_long_at_the_login_prompt() -> Non
     assert "no SSH server answers" in watch.trouble("").hint
 
 
+def test_silence_of_a_guest_that_waits_for_a_cpu_is_borne() -> None:
+    now, of_guest = [0.0], [0.0]
+    watch = watch_at(now)
+    watch.begin(lambda: of_guest[0])
+    now[0], of_guest[0] = 500, 29
+    assert watch.trouble("") is None
+    watch.on_console(b"[    0.0] Linux version 6.1\r\n")
+    assert watch.log.milestones["kernel"] == 500
+    of_guest[0] = 60
+    assert "silent for 31 s" in watch.trouble("").message
+
+
 def test_a_boot_that_never_stands_still_ends_at_its_limit() -> None:
     now = [0.0]
     watch = watch_at(now)
