@@ -66,7 +66,7 @@ class BootWatch:
         self._began = self._clock()
         self.patient = patient or self._clock
         self.deadline = Deadline(self._patience.total, self.patient)
-        self._last_growth = self.patient()
+        self._began_patient = self._last_growth = self.patient()
 
     def start_again(self) -> None:
         """Another start of the same run: what was seen of the first one does not count."""
@@ -78,6 +78,12 @@ class BootWatch:
     def elapsed(self) -> float:
         """Seconds since the machine's start."""
         return self._clock() - self._began
+
+    @property
+    def slowness(self) -> float:
+        """How many times as long as on a host of its own the guest has taken since its start; 1 on an idle one."""
+        own = self.patient() - self._began_patient
+        return max(1.0, self.elapsed / own) if own > 0 else 1.0
 
     def on_console(self, data: bytes) -> None:
         """Take in console output."""

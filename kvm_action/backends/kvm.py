@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,7 @@ from kvm_action.wait import Deadline, until
 
 FIRST_BOOT: Final = timedelta(minutes=5)
 AFTER_SCRIPT: Final = timedelta(seconds=20)
+GREETING: Final = timedelta(seconds=2)
 SCREEN: Final = {False: timedelta(seconds=20), True: timedelta(seconds=2)}
 """For a picture of the screen; True when we are being killed."""
 
@@ -144,8 +146,9 @@ class VirtualMachine(Parts):
 
     def assert_reachable(self) -> None:
         """After the script: is the machine still one that can be logged in to? Raises ProvisionError if not."""
-        deadline = Deadline(stretched(AFTER_SCRIPT))
-        if not until(lambda: speaks_ssh(self.address, timedelta(seconds=2)), deadline):
+        deadline = Deadline(stretched(AFTER_SCRIPT), self.watch.patient)
+        longer = chain((2, 4, 8), repeat(16))  # seconds: a guest among many is slow to greet
+        if not until(lambda: speaks_ssh(self.address, timedelta(seconds=next(longer))), deadline):
             raise ProvisionError(
                 "after the script, nothing answers as an SSH server in the guest any more",
                 "did the script stop sshd, break its configuration, or close port 22? see guest/journal.txt",
@@ -237,7 +240,7 @@ class VirtualMachine(Parts):
     def _greeted(self) -> str:
         address = self.address
         try:
-            self.while_booting(lambda: speaks_ssh(address, timedelta(seconds=2)))
+            self.while_booting(lambda: speaks_ssh(address, GREETING * self.watch.slowness))
         except BootError as error:
             raise trouble.without_network(self.domain, self.watch, self.identity.mac) or error from error
         self.watch.reached("port_open")

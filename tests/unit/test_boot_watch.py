@@ -51,10 +51,11 @@ def test_silence_of_a_guest_that_waits_for_a_cpu_is_borne() -> None:
     now, of_guest = [0.0], [0.0]
     watch = watch_at(now)
     watch.begin(lambda: of_guest[0])
-    now[0], of_guest[0] = 500, 29
+    now[0], of_guest[0] = 580, 29
     assert watch.trouble("") is None
+    assert watch.slowness == 20
     watch.on_console(b"[    0.0] Linux version 6.1\r\n")
-    assert watch.log.milestones["kernel"] == 500
+    assert watch.log.milestones["kernel"] == 580
     of_guest[0] = 60
     assert "silent for 31 s" in watch.trouble("").message
 
