@@ -11,7 +11,9 @@ import psutil
 
 from kvm_action.wait import Clock
 
-_LOOK_AGAIN: Final = 0.5
+_EVERY: Final = 0.05
+"""Seconds between looks at what a process waited: a console's reader asks for the time very often."""
+_SEARCH_EVERY: Final = 0.5
 """Seconds after which a process is looked for again: that takes the list of all of them."""
 _LAST_BREATH: Final = 5
 """Seconds that the kernel may take to give a killed machine's memory back."""
@@ -44,12 +46,17 @@ class GuestClock:
 
     def __call__(self) -> float:
         """Seconds, from no certain moment."""
-        if self._pid is None and self._clock() >= self._next_look:
+        now = self._clock()
+        if now >= self._next_look:
+            self._look()
+            self._next_look = now + (_EVERY if self._pid else _SEARCH_EVERY)
+        return now - self._waited
+
+    def _look(self) -> None:
+        if self._pid is None:
             self._pid = next((process.pid for process in _processes(self._domain)), None)
-            self._next_look = self._clock() + _LOOK_AGAIN
         if self._pid is not None:
             self._waited = max(self._waited, waited_for_cpu(self._pid))
-        return self._clock() - self._waited
 
 
 def waited_for_cpu(pid: int) -> float:
