@@ -148,7 +148,11 @@ class VirtualMachine(Parts):
         """After the script: is the machine still one that can be logged in to? Raises ProvisionError if not."""
         deadline = Deadline(stretched(AFTER_SCRIPT), self.watch.patient)
         longer = chain((2, 4, 8), repeat(16))  # seconds: a guest among many is slow to greet
-        if not until(lambda: speaks_ssh(self.address, timedelta(seconds=next(longer))), deadline):
+
+        def greets() -> bool:
+            return speaks_ssh(self.address, timedelta(seconds=max(2, min(next(longer), deadline.left))))
+
+        if not until(greets, deadline):
             raise ProvisionError(
                 "after the script, nothing answers as an SSH server in the guest any more",
                 "did the script stop sshd, break its configuration, or close port 22? see guest/journal.txt",

@@ -7,10 +7,12 @@ dpkg-query --show --showformat '${Package}\t${Version}\n' 2>/dev/null || true
 exec 3>&1 >/dev/null
 
 # cloud-init must take the next machine for a new one, and its users must not keep this run's key or rights.
-# As `cloud-init clean --logs` does it, which takes seconds to start where the processor is emulated.
-if [ -d /etc/cloud/clean.d ]; then run-parts /etc/cloud/clean.d || true; fi
+# By hand, since `cloud-init clean` takes seconds to start where the processor is emulated; with its hooks at the end.
 rm -f /var/log/cloud-init.log /var/log/cloud-init-output.log
 find /var/lib/cloud -mindepth 1 -delete 2>/dev/null || true
+for hook in /etc/cloud/clean.d/*; do
+    if [ -f "$hook" ] && [ -x "$hook" ]; then "$hook" || true; fi
+done
 rm -f /etc/sudoers.d/90-cloud-init-users /etc/ssh/sshd_config.d/50-cloud-init.conf \
     /etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init* /etc/systemd/network/10-cloud-init-*
 getent passwd | cut -d: -f6 | sort -u | while read -r home; do

@@ -25,7 +25,7 @@ _PROMPT: Final = 0.2
 """Seconds within which an answer tells the time well enough; on a busy host it takes longer."""
 _ASKED_AT_MOST: Final = 5
 _OVERRUN: Final = 20
-"""How much longer a program in the guest waits than we do: it knows nothing of a busy host."""
+"""How many times as long libvirt and programs in the guest wait: they know nothing of a busy host."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner, 
         password=owner.password,
     )
     script = renewal(wanted, token_bytes(ENTROPY), time.time())
-    answer = agent.run(script.argv, Deadline(stretched(RENEWAL_TIME), clock), script.stdin)
+    answer = agent.run(script.argv, Deadline(stretched(RENEWAL_TIME), clock), script.stdin, _OVERRUN)
     if answer is None or answer.status != 0:
         why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"
         raise TemplateError(f"the woken machine could not be given an identity: {why}")
@@ -73,7 +73,7 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner, 
 def wait_for_network(domain: Domain, allowed: timedelta, clock: Clock) -> None:
     """Wait until the card that was plugged in has an address. Raises TemplateError when it gets none."""
     script = arrival(allowed * _OVERRUN)
-    answer = Agent(domain).run(script.argv, Deadline(allowed, clock), script.stdin)
+    answer = Agent(domain).run(script.argv, Deadline(allowed, clock), script.stdin, _OVERRUN)
     if answer is None or answer.status != 0:
         raise TemplateError("the woken machine's network card gets no address")
 

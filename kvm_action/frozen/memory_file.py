@@ -13,6 +13,7 @@ from typing import Final
 
 from kvm_action import proc
 from kvm_action.procfs import Host
+from kvm_action.wait import Deadline
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - that is what it is for; our folder in it is closed
 _WORTH_IT: Final = 32 << 20
@@ -110,11 +111,15 @@ def give_back(file: Path, needed: int, never_written: Sequence[Sequence[int]]) -
     """
     if occupied(file) - needed < _WORTH_IT:
         return
-    before = file.stat()
-    for offset, length in never_written:
-        range_ = ["--offset", str(offset), "--length", str(length)]
-        proc.run(["fallocate", "--punch-hole", *range_, file], timeout=_PUNCHING)
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # its content is what it was
+    before, deadline = file.stat(), Deadline(_PUNCHING)
+    try:
+        for offset, length in never_written:
+            range_ = ["--offset", str(offset), "--length", str(length)]
+            proc.run(
+                ["fallocate", "--punch-hole", *range_, file], timeout=timedelta(seconds=max(1, deadline.left))
+            )
+    finally:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # its content is what it was
 
 
 def file_name(key: str) -> str:

@@ -173,7 +173,12 @@ class TemplateStore:
         return freed
 
     def sweep(self) -> None:
-        """Take away what builders left that were killed: half-made folders, and memory files of no template."""
+        """Take away half-made folders and memory files of builders that were killed, and what is of no use to us:
+        templates in another version's format.
+        """
+        for manifest in self.root.glob(f"[!.]*/{MANIFEST}"):
+            if _is_foreign(manifest):
+                self._remove_idle(manifest.parent.name)
         for folder in self.root.glob(f"{UNFINISHED}*"):
             lock = FileLock(self.root / "locks" / folder.name.removeprefix(UNFINISHED))
             with suppress(Timeout), lock.acquire(timeout=0):
@@ -222,13 +227,29 @@ class TemplateStore:
         return room.fits_in_tmpfs(shape.memory) or room.fits_on_disk(shape.memory)
 
     def _remove(self, folder: Path) -> None:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            if memory := Template.from_json((folder / MANIFEST).read_text(), folder).memory_file:
-                memory.unlink(missing_ok=True)
+        with suppress(OSError, ValueError, KeyError, TypeError):  # its own format or another version's
+            if memory := json.loads((folder / MANIFEST).read_text())["memory_file"]:
+                self._unlink_memory(Path(memory), folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _unlink_memory(self, file: Path, folder: Path) -> None:
+        """A manifest is only text: what it names is removed where memory files are, and nowhere else."""
+        if file.suffix == ".ram" and file.parent in (folder, self._ram_folder):
+            file.unlink(missing_ok=True)
 
     def _refused(self, key: str) -> Path:
         return self.root / f"{key}.refused.json"
+
+
+def _is_foreign(manifest: Path) -> bool:
+    """Is it JSON and in another version's format? What is damaged is for `TemplateStore.find` to tell."""
+    try:
+        Template.from_json(manifest.read_text(), manifest.parent)
+    except (KeyError, TypeError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _used(template: Template) -> float:

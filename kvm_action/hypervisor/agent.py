@@ -36,16 +36,22 @@ class Agent:
         """Wait for the agent to answer at all."""
         return bool(until(lambda: self._call("guest-ping") is not None, deadline, every=0.02))
 
-    def run(self, argv: Sequence[str], deadline: Deadline, stdin: bytes = b"") -> AgentOutput | None:
-        """Run a program as the guest's root and wait for its end."""
-        begun = self._begin(argv, deadline, stdin)
+    def run(
+        self, argv: Sequence[str], deadline: Deadline, stdin: bytes = b"", overrun: float = 1
+    ) -> AgentOutput | None:
+        """Run a program as the guest's root and wait for its end.
+
+        ``overrun``: how many times as long libvirt may wait for its beginning, where the deadline has a clock of
+        its own.
+        """
+        begun = self._begin(argv, deadline, stdin, overrun)
         if not isinstance(begun, dict):
             return None
         pid = begun.get("pid")
         status = until(lambda: self._ended(pid), deadline, every=0.02, lateness=_LATENESS)
         return _output(status) if status else None
 
-    def _begin(self, argv: Sequence[str], deadline: Deadline, stdin: bytes) -> object | None:
+    def _begin(self, argv: Sequence[str], deadline: Deadline, stdin: bytes, overrun: float) -> object | None:
         """Start the program. A busy guest is slow to do it, and to ask again would start it twice."""
         arguments = {
             "path": argv[0],
@@ -53,10 +59,10 @@ class Agent:
             "input-data": base64.b64encode(stdin).decode(),
             "capture-output": True,
         }
-        left = timedelta(seconds=deadline.left)
+        left = timedelta(seconds=deadline.left) * overrun
         with suppress(SilentQemuError):
             # In a thread: a signal has to reach us while libvirt waits.
-            return bounded(lambda: self._call("guest-exec", left, **arguments), left, "the guest agent")
+            return bounded(lambda: self._call("guest-exec", left, **arguments), deadline, "the guest agent")
         return None
 
     def time(self) -> float | None:

@@ -20,6 +20,7 @@ from kvm_action.errors import HostError, NetworkError
 from kvm_action.hypervisor.bounded import bounded
 from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, NIC
+from kvm_action.wait import Deadline
 
 HOST_DISK_FULL: Final = "the host's disk is full"
 QEMU_DIED: Final = "QEMU died"
@@ -172,7 +173,7 @@ class Domain:
 
         Raises HostError when there is none to be had, SilentQemuError when QEMU stands still.
         """
-        picture = bounded(self._screen, allowed, f"no screenshot of {self.name}")
+        picture = bounded(self._screen, Deadline(allowed), f"no screenshot of {self.name}")
         with Image.open(picture) as image:
             image.save(path, "PNG")
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -30,10 +30,11 @@ def unique_memory(domain: str) -> int | None:
 
 
 class GuestClock:
-    """A clock for what a guest may take: while its processors wait for a CPU of the host, it stands still.
+    """A clock for what a guest may take: while QEMU waits for a CPU of the host, it stands still.
 
-    On a host with more machines than CPUs, a guest that is well needs several times as long. Of QEMU's threads
-    the one counts that waited most (proc_pid_schedstat(5)). Where that cannot be known, it is the host's clock.
+    On a host with more machines than CPUs, a guest that is well takes several times as long. Between looks, the
+    thread counts that waited most (Linux, Documentation/scheduler/sched-stats.rst), be it for another thread of
+    the same QEMU. Where it cannot be known, this is the host's clock.
     """
 
     def __init__(self, domain: str, clock: Clock = time.monotonic) -> None:
@@ -41,6 +42,7 @@ class GuestClock:
         self._domain = domain
         self._clock = clock
         self._pid: int | None = None
+        self._waits: Mapping[str, float] = {}
         self._waited = 0.0
         self._next_look = clock()
 
@@ -54,18 +56,21 @@ class GuestClock:
 
     def _look(self) -> None:
         if self._pid is None:
-            self._pid = next((process.pid for process in _processes(self._domain)), None)
+            with suppress(OSError, psutil.Error):
+                self._pid = next((process.pid for process in _processes(self._domain)), None)
         if self._pid is not None:
-            self._waited = max(self._waited, waited_for_cpu(self._pid))
+            before, self._waits = self._waits, waits_for_cpu(self._pid)
+            self._waited += max((wait - before.get(thread, 0) for thread, wait in self._waits.items()), default=0)
 
 
-def waited_for_cpu(pid: int) -> float:
-    """Seconds that a process's thread was ready and did not run, of the one that waited most; 0 if unknown."""
-    waits = [0.0]
-    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError, ValueError, IndexError):
-            waits.append(int(file.read_text().split()[1]) / 1e9)
-    return max(waits)
+def waits_for_cpu(pid: int) -> Mapping[str, float]:
+    """Seconds that each thread of a process was ready to run and did not; none that cannot be known."""
+    waits = {}
+    with suppress(OSError):
+        for folder in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError, ValueError, IndexError):
+                waits[folder.name] = int((folder / "schedstat").read_text().split()[1]) / 1e9
+    return waits
 
 
 def has_process(domain: str) -> bool:

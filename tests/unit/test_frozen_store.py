@@ -98,6 +98,27 @@ def test_a_manifest_of_another_version_is_no_template(store: TemplateStore, text
     assert list(store.list()) == []
 
 
+def test_templates_in_another_versions_format_go_with_their_memory(store: TemplateStore) -> None:
+    manifest = made(store).folder / "template.json"
+    old = json.loads(manifest.read_text())
+    del old["memory_holes"]
+    manifest.write_text(json.dumps(old))
+    replace(store, leased=lambda: [SHAPE.key]).sweep()
+    assert manifest.exists()
+    store.sweep()
+    assert leftovers(store) == []
+
+
+def test_a_manifest_names_nothing_to_remove_but_its_own_memory(store: TemplateStore, tmp_path: Path) -> None:
+    manifest = made(store).folder / "template.json"
+    other = tmp_path / "precious.ram"
+    other.touch()
+    manifest.write_text(json.dumps({"memory_file": str(other)}))
+    store.sweep()
+    assert not manifest.exists()
+    assert other.exists()
+
+
 def test_what_is_not_published_leaves_nothing(store: TemplateStore) -> None:
     def interrupted() -> None:
         with store.lock(SHAPE.key, on_wait=lambda: None), store.draft(SHAPE) as draft:
