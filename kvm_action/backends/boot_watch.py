@@ -23,7 +23,9 @@ _CUT: Final = f"\n[kvm-e2e: it went on; only the first {FILE_LIMIT >> 20} MiB ar
 EVIDENCE_LINES: Final = 20
 
 _SLOWEST: Final = 10.0
+"""A single look waits at most so many times as long on a busy host, since nothing else is noticed meanwhile."""
 _BUSY: Final = 1.5
+"""A boot that took so many times as long as without waiting for a CPU is told as one on a busy host."""
 
 STARTS: Final = 4
 """A first boot may well reboot once; what starts for the fourth time goes round in a circle."""

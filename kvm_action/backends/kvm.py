@@ -40,6 +40,7 @@ from kvm_action.wait import Deadline, until
 FIRST_BOOT: Final = timedelta(minutes=5)
 AFTER_SCRIPT: Final = timedelta(seconds=20)
 GREETING: Final = timedelta(seconds=2)
+"""For one look whether an SSH server greets."""
 SCREEN: Final = {False: timedelta(seconds=20), True: timedelta(seconds=2)}
 """For a picture of the screen; True when we are being killed."""
 
