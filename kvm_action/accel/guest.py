@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from kvm_action import proc
 from kvm_action.accel.rom import ROM, STAGES
 from kvm_action.errors import HostError
 from kvm_action.wait import Deadline, until
+from kvm_action.work_folder import scratch
 
 BINARIES: Final = ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")
 
@@ -63,8 +63,8 @@ def run_guest(accel: str, cpu: str, deadline: Deadline) -> GuestRun:
 
     Raises HostError when QEMU is not there.
     """
-    with TemporaryDirectory(prefix="kvm-e2e-probe-") as folder:
-        return _run_in(Path(folder), [find_qemu(), "-accel", accel, "-cpu", cpu], deadline)
+    with scratch("probe") as folder:
+        return _run_in(folder, [find_qemu(), "-accel", accel, "-cpu", cpu], deadline)
 
 
 def _run_in(folder: Path, qemu: list[str], deadline: Deadline) -> GuestRun:

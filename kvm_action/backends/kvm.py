@@ -71,7 +71,7 @@ class VirtualMachine(Parts):
         if self.plan.machine.network != USER_NETWORK:
             require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):
-            self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains)} dead run(s) left"))
+            self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains) or 1} dead run(s) left"))
         if self.plan.machine.hugepages:
             require_huge_pages(self.plan.machine.memory, procfs.Host().huge_pages())
         self.admission  # noqa: B018 - nothing of ours exists before there is room for it

@@ -9,19 +9,21 @@ from kvm_action.hypervisor.domain_xml import domain_name
 from kvm_action.hypervisor.owned import destroy_abandoned, has_domain
 from kvm_action.leases import Lease
 from kvm_action.runs import leftovers
+from kvm_action.work_folder import remove_abandoned_scratch
 
 
 @dataclass(frozen=True)
 class Reaped:
-    """What was removed: names of domains and folders, and the bytes that are free again."""
+    """What was removed: domains and run folders by name, scratch folders, and the bytes that runs had."""
 
     domains: tuple[str, ...]
     folders: tuple[str, ...]
+    scratch: tuple[Path, ...]
     bytes: int
 
     def __bool__(self) -> bool:
         """Was there anything?"""
-        return bool(self.domains or self.folders)
+        return bool(self.domains or self.folders or self.scratch)
 
 
 def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -> Reaped:
@@ -45,5 +47,6 @@ def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -
     return Reaped(
         tuple(domain.name for domain in domains),
         tuple(folder.path.name for folder in dead),
+        tuple(remove_abandoned_scratch()),
         sum(folder.bytes for folder in dead),
     )

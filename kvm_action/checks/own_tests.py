@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -19,6 +18,7 @@ from kvm_action.plan.checks import TestinfraCheck
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.units import format_duration
 from kvm_action.wait import Deadline
+from kvm_action.work_folder import scratch
 
 _NO_TESTS: Final = 5
 """pytest's exit status when it collected nothing."""
@@ -35,10 +35,10 @@ def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path) -> tup
     if not path.exists():
         return (_error(check, f"there is no file {path}", "`testinfra` is a path relative to the plan"),)
     with (
-        tempfile.TemporaryDirectory(prefix="kvm-e2e-") as place,
-        _shared_connection(access, Path(place)) as config,
+        scratch("testinfra") as place,
+        _shared_connection(access, place) as config,
     ):
-        report = Path(place) / "junit.xml"
+        report = place / "junit.xml"
         deadline = Deadline(check.timeout)
         try:
             ended = proc.run(

@@ -39,8 +39,8 @@ def _reap_at(uri: str, runs: Path, *, kept_too: bool) -> Reaped:
 def _tell(gone: Reaped, runs: Path) -> None:
     for name in gone.domains:
         click.echo(f"destroyed {name}")
-    for name in gone.folders:
-        click.echo(f"removed {runs / name}")
+    for folder in (*(runs / name for name in gone.folders), *gone.scratch):
+        click.echo(f"removed {folder}")
 
 
 def _reap_containers(kept_too: bool) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """`kvm-e2e template`: machines frozen after their boot, which runs start from in a fraction of a boot's time."""
 
 import json
-import tempfile
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -23,6 +22,7 @@ from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Accel, Keep, StartMode
 from kvm_action.runs import new_run_id, templates_in_use
 from kvm_action.units import format_seconds, format_size
+from kvm_action.work_folder import scratch
 
 
 @click.group(cls=WholeSentences)
@@ -54,7 +54,7 @@ def list_templates(*, as_json: bool) -> None:
 def build(plan: Path, image: str | None, accel: str, overrides: tuple[str, ...], mode: str) -> None:
     """Make the template of PLAN's machine now, so that the first run need not."""
     loaded, home = load_plan(plan, overrides).plan, Home.from_environ()
-    with interruptible(), tempfile.TemporaryDirectory() as out:
+    with interruptible(), scratch("template") as out:
         settings = Settings(
             run=new_run_id(datetime.now(UTC)),
             image=image or loaded.machine.image,
@@ -64,7 +64,7 @@ def build(plan: Path, image: str | None, accel: str, overrides: tuple[str, ...],
             runs=home.runs,
             templates=home.templates,
             start=StartMode(mode),
-            out=Path(out),
+            out=out,
         )
         with KvmBackend(loaded, settings, _say).machine() as machine:
             click.echo(machine.check_host())

@@ -17,10 +17,11 @@ from filelock import FileLock, Timeout
 
 from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
-from kvm_action.images import files, manifest, qemu_img, reference, work
+from kvm_action.images import files, manifest, qemu_img, reference
 from kvm_action.images.in_use import processes_that_use
 from kvm_action.images.manifest import Manifest
 from kvm_action.images.model import Facts, Firmware, Image
+from kvm_action.work_folder import remove_abandoned, work_folder
 
 __all__ = ["Firmware", "Image", "Store"]
 
@@ -104,8 +105,8 @@ class Store:
     @contextlib.contextmanager
     def workplace(self, name: str) -> Iterator[Path]:
         """A folder of our own on the store's file system, after what killed processes left has been removed."""
-        work.remove_abandoned(self.root / "work")
-        with work.work_folder(self.root / "work", name) as folder:
+        remove_abandoned(self.root / "work")
+        with work_folder(self.root / "work", name) as folder:
             yield folder
 
     @contextlib.contextmanager

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from kvm_action import proc
 from kvm_action.errors import HostError
 from kvm_action.whole_file import write_whole
+from kvm_action.work_folder import scratch
 
 LOG: Final = logging.getLogger("mkdocs.plugins.kvm-e2e")
 _TIME: Final = timedelta(minutes=2)
@@ -63,12 +63,12 @@ def script(wanted: Script, cache: Path) -> str | None:
 
 
 def _from_npm(wanted: Script) -> str:
-    with TemporaryDirectory() as folder:
+    with scratch("npm") as folder:
         ended = proc.run(
             ["npm", "pack", wanted.package, "--silent", "--fetch-retries=1", "--pack-destination", folder],
             timeout=_TIME,
         )
-        archives = list(Path(folder).glob("*.tgz"))
+        archives = list(folder.glob("*.tgz"))
         if not ended.ok or not archives:
             raise HostError(f"npm pack {wanted.package}: {ended.last_words}")
         with tarfile.open(archives[0]) as archive:

@@ -1,7 +1,6 @@
 """Sessions with real RDP servers: xrdp as Debian has it, through SSH, and FreeRDP's own, which wants NLA."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from kvm_action.guest import Guest
 from kvm_action.plan.rdp_check import RdpCheck
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.wait import Deadline, until
+from kvm_action.work_folder import remove_abandoned_scratch
 
 pytestmark = pytest.mark.integration
 needs_xrdp = pytest.mark.skipif(bool(missing_for_xrdp()), reason=missing_for_xrdp())
@@ -52,7 +52,7 @@ def leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield
     assert until(lambda: not programs(tmp_path), Deadline(timedelta(seconds=5))), programs(tmp_path)
-    assert not list(tmp_path.glob("kvm-e2e-rdp-*"))
+    assert not list(tmp_path.glob("kvm-e2e-*"))
 
 
 def programs(folder: Path) -> set[str]:
@@ -191,9 +191,8 @@ def test_whoever_ends_us_ends_the_programs_of_a_session_too(
         running.wait(10)
         assert time.monotonic() - began < 6
         assert until(lambda: not programs(tmp_path), Deadline(timedelta(seconds=3))), programs(tmp_path)
-        if ending is signal.SIGKILL:  # all that a tool can leave that is not asked
-            for left in tmp_path.glob("kvm-e2e-rdp-*"):
-                shutil.rmtree(left)
+        if ending is signal.SIGKILL:  # nobody was asked; the next run sweeps
+            assert [folder.name.startswith("kvm-e2e-rdp-") for folder in remove_abandoned_scratch()] == [True]
     finally:
         running.kill()
         running.wait()

@@ -1,9 +1,7 @@
 """A session as its user sees it: logged in by FreeRDP on a screen of our own, until its picture is there."""
 
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Final
 
@@ -17,6 +15,7 @@ from kvm_action.checks.rdp.tools import Tools
 from kvm_action.checks.rdp.watch import Again, Ask, Visit, Watch
 from kvm_action.errors import GuestConnectionError
 from kvm_action.wait import Deadline, until
+from kvm_action.work_folder import scratch
 
 _LOOK: Final = 0.5
 
@@ -44,7 +43,7 @@ def visit(as_user: Login, server_proves_login: bool, using: Surroundings, deadli
             " give the plan's user sudo, or let it log in itself"
         )
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvm-e2e-rdp-")))
+        place = stack.enter_context(scratch("rdp"))
         display = stack.enter_context(screen(using.tools, place))
         way = stack.enter_context(relay(place / "rdp", using.open_port, deadline))
         watch = Watch(as_user.user, display.picture, using.ask, deadline, before, server_proves_login)

@@ -1,0 +1,66 @@
+"""Work folders that say whose they are, so that what a killed process left can be told from work going on."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+_OWNER: Final = "owner.json"
+_SCRATCH: Final = "kvm-e2e-"
+
+
+@contextlib.contextmanager
+def work_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new folder in ``parent``, marked as this process's, removed at the end."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
+    owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
+    (folder / _OWNER).write_text(json.dumps(owner))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch(purpose: str) -> Iterator[Path]:
+    """A work folder below ``$TMPDIR``: its path is short, as those of sockets must be."""
+    with work_folder(Path(tempfile.gettempdir()), f"{_SCRATCH}{purpose}") as folder:
+        yield folder
+
+
+def remove_abandoned(parent: Path) -> list[Path]:
+    """Remove the work folders whose process is gone; returns them. A folder without a mark is being made."""
+    return _remove(parent.iterdir() if parent.is_dir() else ())
+
+
+def remove_abandoned_scratch() -> list[Path]:
+    """The same for scratch folders. Those of other users are theirs to remove."""
+    return _remove(Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"))
+
+
+def _remove(folders: Iterable[Path]) -> list[Path]:
+    abandoned = [folder for folder in sorted(folders) if _is_abandoned(folder)]
+    for folder in abandoned:
+        shutil.rmtree(folder, ignore_errors=True)
+    return abandoned
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            return False
+        owner = json.loads((folder / _OWNER).read_text())
+        pid, started = int(owner["pid"]), float(owner["started"])
+    except (OSError, ValueError, LookupError, TypeError):  # no mark, or not one of ours
+        return False
+    try:
+        return abs(psutil.Process(pid).create_time() - started) >= 1
+    except psutil.NoSuchProcess:
+        return True
