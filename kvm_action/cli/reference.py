@@ -1,6 +1,7 @@
 """What the command line says of itself, as plain values: for the site's reference of commands."""
 
 from collections.abc import Iterator
+from inspect import cleandoc
 
 import click
 
@@ -28,6 +29,6 @@ def _described(command: click.Command, context: click.Context) -> Command:
     return Command(
         path=context.command_path,
         usage=usage,
-        words=command.help or "",
+        words=cleandoc(command.help or ""),
         options=tuple(Option(names=record[0], words=record[1]) for record in records if record),
     )

@@ -17,6 +17,8 @@ PLUGIN: Final = "kvm-e2e"
 
 def build_site(config_file: Path, out: Path | None, *, strict: bool = False) -> Path:
     """Make the site; returns its folder. Raises PlanError when its configuration or a page is wrong."""
+    if out is None and config_file == OURS:
+        out = Path("_site")  # mkdocs takes a folder beside the configuration, which here is inside the package
     wanted = {"site_dir": str(out.absolute())} if out else {}
     with _errors_of_ours(config_file):
         config = load_config(str(config_file), strict=strict, **wanted)

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kvm_action.pages.markdown import cell, code
+
+_UNWRAPPED: Final = "\b\n"
+"""With this, click is told to leave a paragraph's lines as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,4 +51,11 @@ def _section(command: Command) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(" ".join(part.split()).replace("<", "&lt;") for part in text.split("\n\n"))
+    return "\n\n".join(_paragraph(part) for part in text.split("\n\n"))
+
+
+def _paragraph(part: str) -> str:
+    as_it_is = part.removeprefix(_UNWRAPPED)
+    if as_it_is != part:
+        return f"```text\n{as_it_is}\n```"
+    return " ".join(part.split()).replace("<", "&lt;")

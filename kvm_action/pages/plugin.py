@@ -1,8 +1,8 @@
 """The plugin of mkdocs: where the site's pages are made and put. What is on them is the other modules' business.
 
 A page of the site asks for what is made by a comment, ``<!-- kvm-e2e: NAME -->``: ``overview``, ``benchmarks``,
-``runs``, ``checks`` (of the history), ``plan``, ``commands``, ``action`` (of the code). ``<!-- kvm-e2e: run WORDS
--->`` becomes a link to the example with these words in its name, where the history has one.
+``runs``, ``checks`` (of the history), ``plan``, ``commands``, ``action`` (of the code). ``<!-- kvm-e2e: run PART
+-->`` becomes a link to the example with this word in its name, where the history has one.
 """
 
 import os

@@ -165,7 +165,7 @@ class Provision(Part):
     workdir: GuestPath | None = Field(None, examples=["/opt/app"])
     """The folder it runs in; the user's home unless given."""
     env: Mapping[VariableName, VariableValue] = Field({}, json_schema_extra={"additionalProperties": False})
-    """Environment variables. Their values are secrets: no log or report shows them."""
+    """Environment variables. Their values are secrets, masked in every log and report."""
     timeout: RunTime = timedelta(minutes=30)
     """How long it may take."""
     idempotent: Rerun = Field(None, json_schema_extra={"default": False})

@@ -32,6 +32,13 @@ def site_of(history: Path, out: Path, *, cwd: Path = ROOT, strict: bool = True) 
     return out
 
 
+def test_without_a_configuration_or_a_place_the_site_is_made_here(tmp_path: Path) -> None:
+    histories.fill(tmp_path / "history", 1)
+    ended = proc.run([sys.executable, "-m", "kvm_action", "site", "build"], cwd=tmp_path, timeout=LIMIT)
+    assert ended.ok, ended.stdout + ended.stderr
+    assert (tmp_path / "_site/index.html").exists()
+
+
 def hostile_history(folder: Path) -> History:
     history = History(folder)
     evil = samples.HOSTILE

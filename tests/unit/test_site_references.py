@@ -52,6 +52,21 @@ def test_words_of_a_command_cannot_break_its_table() -> None:
     assert "A &lt;b> command" in text
 
 
+def test_a_list_in_the_words_of_a_command_stays_a_list() -> None:
+    @click.command()
+    def odd() -> None:
+        """Make one.
+
+        \b
+        first   by <hand>
+        second  by machine
+        """
+
+    text = command_reference(list(commands_of(odd, "odd")))
+    assert "Make one.\n\n```text\nfirst   by <hand>\nsecond  by machine\n```\n" in text
+    assert "\b" not in command_reference(list(commands_of(root)))
+
+
 def test_an_action_is_told_by_its_own_file(tmp_path: Path) -> None:
     path = tmp_path / "action.yml"
     path.write_text(
