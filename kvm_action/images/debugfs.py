@@ -14,6 +14,8 @@ _ALLOWED: Final = timedelta(minutes=10)
 def run(place: str, commands: Sequence[str]) -> list[list[str]]:
     """What debugfs prints for each command; ``place`` is ``DISK?offset=BYTES``. Raises ImageError, HostError."""
     DEBUGFS.require()
+    if any("\n" in command for command in commands):  # what follows would be a command of its own
+        raise ImageError("debugfs takes no name with a line end in it")
     done = proc.run(
         ["debugfs", "-f", "-", place],
         stdin="".join(f"{command}\n" for command in commands),
@@ -21,7 +23,7 @@ def run(place: str, commands: Sequence[str]) -> list[list[str]]:
         environment={"PATH": SEARCH_PATH, "LC_ALL": "C", "DEBUGFS_PAGER": "cat"},
     )
     answers: list[list[str]] = []
-    for line in done.stdout.splitlines():
+    for line in done.stdout.split("\n"):
         if line.startswith("debugfs: "):
             answers.append([])
         elif answers:

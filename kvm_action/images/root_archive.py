@@ -2,6 +2,9 @@
 
 Without root, mount or loop device: sfdisk finds the partition, debugfs writes its files out and names their
 owners, which an ordinary user could not give them. Other extended attributes (ACLs) are left out.
+
+A guest may have written its file system byte by byte, with names in it that no kernel makes. So all names are
+looked at before one file is written out: by inode numbers, since debugfs reads its commands line by line.
 """
 
 import contextlib
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kvm_action.errors import ImageError
 from kvm_action.images import debugfs, qemu_img
 from kvm_action.images.model import Image
 from kvm_action.images.partitions import root_offset
@@ -22,7 +26,11 @@ from kvm_action.images.tools import require_space
 
 _ROW: Final = re.compile(r"/(\d+)/(\d+)/(\d+)/(\d+)/([^/]+)/\d*/")
 _CAPABILITY: Final = re.compile(r"\s+security\.capability \(\d+\) = ((?:[0-9a-f]{2} )+)")
+_EMPTY: Final = re.compile(r"(/0/0*/\d+/\d+/[^/]*/\d*/)?")
+"""Not an entry: the line between two answers, or one whose file was removed."""
 _NO_FILES: Final = ("lost+found",)
+_ROOT: Final = 2
+"""The inode of the root folder (Documentation/filesystems/ext4)."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +53,31 @@ def root_archive(store: Store, image: Image) -> Iterator[Path]:
         place = f"{disk}?offset={root_offset(disk)}"
         tree.mkdir()
         try:
+            inodes = _inodes(place)
             debugfs.run(place, [f"rdump / {debugfs.quoted(str(tree))}"])
-            inodes = _inodes(place, tree)
             _pack(tree, inodes, _capabilities(place, inodes), archive)
         finally:
             _make_removable(tree)
         yield archive
 
 
-def _inodes(place: str, tree: Path) -> dict[str, Inode]:
-    """By path, without the leading slash: what the files that were written out to ``tree`` are in truth."""
-    folders = [os.path.relpath(path, tree) for path, _, _ in os.walk(tree)]
-    answers = debugfs.run(place, [f"ls -p {debugfs.quoted('/' + ('' if f == '.' else f))}" for f in folders])
-    return {
-        name if folder == "." else f"{folder}/{name}": inode
-        for folder, answer in zip(folders, answers, strict=True)
-        for name, inode in listed(answer).items()
-    }
+def _inodes(place: str) -> dict[str, Inode]:
+    """All files by path, without the leading slash. Raises ImageError when one cannot be written out safely."""
+    found: dict[str, Inode] = {}
+    folders, seen = {"": _ROOT}, {_ROOT}
+    while folders:
+        answers = debugfs.run(place, [f"ls -p <{number}>" for number in folders.values()])
+        inner = {
+            f"{folder}{name}": inode
+            for folder, answer in zip(folders, answers, strict=True)
+            for name, inode in listed(answer).items()
+        }
+        found |= inner
+        folders = {f"{path}/": each.number for path, each in inner.items() if stat.S_ISDIR(each.mode)}
+        if len({*folders.values()}) < len(folders) or not seen.isdisjoint(folders.values()):
+            raise ImageError("the root file system is damaged: a folder is in two places")
+        seen |= {*folders.values()}
+    return found
 
 
 def _capabilities(place: str, inodes: Mapping[str, Inode]) -> dict[int, bytes]:
@@ -73,13 +89,23 @@ def _capabilities(place: str, inodes: Mapping[str, Inode]) -> dict[int, bytes]:
 
 
 def listed(lines: Sequence[str]) -> dict[str, Inode]:
-    """The files that debugfs' ``ls -p`` printed, by name, without the folder itself and its parent."""
-    rows = [found.groups() for found in map(_ROW.fullmatch, lines) if found]
-    return {
-        name: Inode(int(number), int(mode, 8), int(user), int(group))
-        for number, mode, user, group, name in rows
-        if name not in (".", "..")
-    }
+    """The files that debugfs' ``ls -p`` printed, by name, without the folder itself and its parent.
+
+    Raises ImageError for a name that holds a slash or a line end, or that is there twice: what is written out to
+    it would be somewhere else.
+    """
+    found: dict[str, Inode] = {}
+    for line in lines:
+        if _EMPTY.fullmatch(line):
+            continue
+        row = _ROW.fullmatch(line)
+        if row is None:
+            raise ImageError(f"a name in the root file system has a slash or a line end in it: {line!r}")
+        number, mode, user, group, name = row.groups()
+        if name in found:
+            raise ImageError(f"the root file system is damaged: there are two of {name!r} in one folder")
+        found[name] = Inode(int(number), int(mode, 8), int(user), int(group))
+    return {name: inode for name, inode in found.items() if name not in (".", "..")}
 
 
 def capability(lines: Sequence[str]) -> bytes:

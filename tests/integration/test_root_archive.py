@@ -44,12 +44,14 @@ def disk(place: Path) -> Path:
     (root / "etc/closed").chmod(0o500)
     (root / "bin/link").symlink_to("tool")
     os.link(root / "home/me/a file", root / "home/me/same")
-    raw = place / "disk.raw"
+    return disk_of(root, place / "disk.raw")
+
+
+def disk_of(root: Path, raw: Path, *options: str) -> Path:
     with raw.open("wb") as file:
         file.truncate(64 << 20)
-    subprocess.run(
-        ["mke2fs", "-q", "-F", "-t", "ext4", "-E", "offset=1048576", "-d", root, raw, "60M"], check=True
-    )
+    make = ["mke2fs", "-q", "-F", "-t", "ext4", "-E", "offset=1048576", *options, "-d", root, raw, "60M"]
+    subprocess.run(make, check=True)
     subprocess.run(["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", raw], check=True, text=True,
                    input="label: dos\nstart=2048, type=83, bootable\n")  # fmt: skip
     return raw
@@ -107,3 +109,33 @@ def test_a_disk_that_is_no_ext4_is_refused_with_a_way_out(place: Path) -> None:
     ):
         pass
     assert "docker://" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "before", "after"),
+    [
+        ("x\ndump p ", ["{home}/.bashrc\ny/f"], b"", b""),
+        (".", ["zzz..zzz.bashrc"], b"zzz..zzz.bashrc", b"zz/../../escape"),
+        (".", ["same_a", "same_b"], b"same_b", b"same_a"),
+    ],
+    ids=["a line end", "a slash", "two of one name"],
+)
+def test_no_name_in_an_image_makes_a_file_outside(
+    place: Path, folder: str, files: list[str], before: bytes, after: bytes
+) -> None:
+    home, tree = place / "home", place / "hostile"
+    home.mkdir()
+    tree.mkdir()
+    (tree / "p").write_text("evil")
+    for name in files:
+        path = tree / folder / name.format(home=str(home).lstrip("/"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("evil")
+    raw = disk_of(tree, place / "hostile.raw", "-O", "^metadata_csum")
+    if before:
+        raw.write_bytes(raw.read_bytes().replace(before, after))
+    names = set(place.rglob("*"))
+    with pytest.raises(ImageError), root_archive(Store(place / "store"), image_of_file(raw)):
+        pass
+    assert {path for path in place.rglob("*") if "store" not in path.parts} <= names
+    assert list(home.iterdir()) == []

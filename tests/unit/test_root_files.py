@@ -23,6 +23,26 @@ def test_owner_and_mode_of_every_file_are_read_and_names_may_hold_spaces() -> No
     }
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["/12/100644/0/0/../../escaped/5/"],
+        ["/12/100644/0/0/a", "/5/"],
+        ["/12/040755/0/0/x", "dump p //"],
+        ["/12/100644/0/0/ok/5/", "/0/../../../escaped/5/"],
+        ["/12/120777/0/0/same/5/", "/13/100644/0/0/same/5/"],
+        ["/2/040755/0/0/..//", "/12/100644/0/0/../5/"],
+    ],
+)
+def test_a_name_that_would_be_written_somewhere_else_is_refused(lines: list[str]) -> None:
+    with pytest.raises(ImageError, match="root file system"):
+        listed(lines)
+
+
+def test_an_entry_whose_file_was_removed_is_none() -> None:
+    assert listed(["/0/000000/0/0/old/0/", "/0/000000/0/0//0/", ""]) == {}
+
+
 def test_a_programs_capability_is_read() -> None:
     told = ["Extended attributes:", "  security.capability (20) = 01 00 00 02 00 20 00 80 "]
     assert capability(told) == bytes([1, 0, 0, 2, 0, 0x20, 0, 0x80])
