@@ -1,11 +1,14 @@
 """Leases: who owes a machine or a folder, and whether that owner still lives.
 
-A lease names its owner by pid, start time and boot id, so that a reused pid is never taken for the owner.
-The same text stands in the run's folder and in the domain's metadata.
+A lease names its owner by pid, start time and boot id, so that a reused pid is never taken for the owner. A pid
+means something only where it was taken: a container that shares our home or our libvirt has its own. So an owner
+of another place (PID namespace) is taken for alive, for a day. The same text stands in the run's folder and in the
+domain's metadata.
 """
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -13,6 +16,36 @@ from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "lease.json"
+_ELSEWHERE: Final = 24 * 3600
+"""Seconds for which the owner in another place is believed to be alive."""
+_HIDDEN: Final = -2
+"""The start of a process that there is, and of which we may see no more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """A process that owns something. ``started`` in clock ticks after the boot, ``since`` in Unix time."""
+
+    pid: int
+    started: int
+    boot_id: str
+    place: str = ""
+    since: float = 0
+
+    @classmethod
+    def this_process(cls) -> "Owner":
+        """We."""
+        pid = os.getpid()
+        return cls(pid=pid, started=started(pid), boot_id=boot_id(), place=place(), since=time.time())
+
+    @property
+    def is_alive(self) -> bool:
+        """Does it still run? One in another place may."""
+        if self.boot_id != boot_id():
+            return False
+        if self.place and self.place != place():
+            return time.time() - self.since < _ELSEWHERE
+        return started(self.pid) in (self.started, _HIDDEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +63,8 @@ class Lease:
     """The key of the template that the machine stands on, which must stay as long as the machine does."""
     uri: str = ""
     """The libvirt daemon that has the machine; empty in a lease of an older version."""
+    place: str = ""
+    since: float = 0
     kept_until: datetime | None = None
     """Set for a machine that was kept on purpose: it then outlives its owner until that moment (UTC)."""
 
@@ -38,7 +73,14 @@ class Lease:
         """Does the owner still run, or is the machine kept and its time not over?"""
         if self.kept_until is not None:
             return datetime.now(UTC) < self.kept_until
-        return self.boot_id == boot_id() and started(self.owner_pid) == self.owner_started
+        owner = Owner(
+            pid=self.owner_pid,
+            started=self.owner_started,
+            boot_id=self.boot_id,
+            place=self.place,
+            since=self.since,
+        )
+        return owner.is_alive
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -63,12 +105,15 @@ class Lease:
 
 def lease_for(run: str, folder: Path, uri: str = "", environ: Mapping[str, str] = os.environ) -> Lease:
     """A lease that this process holds. ``uri``: the libvirt daemon of its machine."""
+    owner = Owner.this_process()
     return Lease(
         run=run,
         folder=str(folder),
-        owner_pid=os.getpid(),
-        owner_started=started(os.getpid()),
-        boot_id=boot_id(),
+        owner_pid=owner.pid,
+        owner_started=owner.started,
+        boot_id=owner.boot_id,
+        place=owner.place,
+        since=owner.since,
         repository=environ.get("GITHUB_REPOSITORY", ""),
         job=environ.get("GITHUB_JOB", ""),
         uri=uri,
@@ -80,11 +125,27 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def place() -> str:
+    """Where our process ids mean something."""
+    return str(Path("/proc/self/ns/pid").readlink())
+
+
 def started(pid: int) -> int:
     """When ``pid`` started, in clock ticks after the boot (proc(5), field 22); -1 when it does not run."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
+    except OSError:
+        return _HIDDEN if _is_hidden(pid) else -1
     state, *rest = text.rpartition(")")[2].split()
     return -1 if state == "Z" else int(rest[18])
+
+
+def _is_hidden(pid: int) -> bool:
+    """Is it another user's, on a host that shows each user only its own (`hidepid`)?"""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

@@ -6,10 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import psutil
+from kvm_action.leases import Owner
 
 _OWNER: Final = "owner.json"
 _SCRATCH: Final = "kvm-e2e-"
@@ -20,9 +21,8 @@ def work_folder(parent: Path, name: str) -> Iterator[Path]:
     """A new folder in ``parent``, marked as this process's, removed at the end."""
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
-    owner = {"pid": os.getpid(), "started": psutil.Process().create_time()}
-    (folder / _OWNER).write_text(json.dumps(owner))
     try:
+        (folder / _OWNER).write_text(json.dumps(asdict(Owner.this_process())))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -36,7 +36,7 @@ def scratch(purpose: str) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> list[Path]:
-    """Remove the work folders whose process is gone; returns them. A folder without a mark is being made."""
+    """Remove the work folders whose process is gone; returns them."""
     return _remove(parent.iterdir() if parent.is_dir() else ())
 
 
@@ -56,11 +56,6 @@ def _is_abandoned(folder: Path) -> bool:
     try:
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
             return False
-        owner = json.loads((folder / _OWNER).read_text())
-        pid, started = int(owner["pid"]), float(owner["started"])
-    except (OSError, ValueError, LookupError, TypeError):  # no mark, or not one of ours
+        return not Owner(**json.loads((folder / _OWNER).read_text())).is_alive
+    except (OSError, ValueError, TypeError):  # it is being made this very moment, or not ours
         return False
-    try:
-        return abs(psutil.Process(pid).create_time() - started) >= 1
-    except psutil.NoSuchProcess:
-        return True

@@ -13,7 +13,7 @@ from kvm_action.containers.container import SNAPSHOTS, Container
 from kvm_action.containers.engine import SAYS_NO, Engine
 from kvm_action.containers.spec import LEASE_LABEL, PLACE_LABEL
 from kvm_action.errors import HostError
-from kvm_action.leases import FILE_NAME, Lease
+from kvm_action.leases import FILE_NAME, Lease, place
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,6 @@ class OwnedContainer:
 def labels(lease: Lease) -> dict[str, str]:
     """What a container with this lease carries."""
     return {LEASE_LABEL: lease.to_json(), PLACE_LABEL: place()}
-
-
-def place() -> str:
-    """Where our process ids have a meaning."""
-    return str(Path("/proc/self/ns/pid").readlink())
 
 
 def owned_containers(engine: Engine) -> list[OwnedContainer]:

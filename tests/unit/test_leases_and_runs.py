@@ -49,6 +49,34 @@ def test_my_own_lease_lives_and_that_of_a_reused_pid_does_not(tmp_path: Path) ->
     assert not replace(mine, boot_id="another boot").is_alive
 
 
+def test_an_owner_of_another_pid_namespace_is_believed_to_live_for_a_day(tmp_path: Path) -> None:
+    other = replace(dead_lease(tmp_path), place="pid:[1]")
+    assert other.is_alive
+    assert not replace(other, since=other.since - 25 * 3600).is_alive
+    assert not replace(other, boot_id="another boot").is_alive
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace without a user namespace")
+def test_a_container_of_its_own_pids_takes_nobodys_run_for_dead(tmp_path: Path) -> None:
+    mine = replace(lease_for("r", tmp_path), owner_pid=2**22 - 1)  # not a pid in there
+    code = "import sys; from kvm_action.leases import Lease; print(Lease.from_json(sys.argv[1]).is_alive)"
+    line = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code, mine.to_json()]
+    assert subprocess.run(line, check=True, capture_output=True, text=True).stdout == "True\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_where_users_see_only_their_own_processes_that_of_another_is_not_dead(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from kvm_action.leases import Lease;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+        "print(Lease.from_json(sys.argv[1]).is_alive, Lease.from_json(sys.argv[2]).is_alive)"
+    )
+    leases = [lease_for("r", tmp_path).to_json(), dead_lease(tmp_path).to_json()]
+    shell = 'mount -t proc -o hidepid=invisible none /proc && exec "$@"'
+    line = ["unshare", "--mount", "sh", "-c", shell, "-", sys.executable, "-c", code, *leases]
+    assert subprocess.run(line, check=True, capture_output=True, text=True).stdout == "True False\n"
+
+
 def test_a_kept_machine_outlives_its_owner_until_its_time_is_over(tmp_path: Path) -> None:
     dead = dead_lease(tmp_path)
     now = datetime.now(UTC)

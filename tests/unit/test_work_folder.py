@@ -1,14 +1,17 @@
 """Work folders: gone with their maker, swept after a killed one, left alone when they are somebody's."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from kvm_action.leases import Owner
 from kvm_action.work_folder import remove_abandoned, remove_abandoned_scratch, scratch, work_folder
 
 _LIVES = """
@@ -52,7 +55,7 @@ def test_what_a_killed_process_left_is_swept_once_it_is_dead(temporary: Path) ->
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("mark", ["", "{", "[]", "{}", '{"pid": 1}', '{"pid": "x", "started": 0}'])
+@pytest.mark.parametrize("mark", ["", "{", "[]", "{}", '{"pid": 1}', '{"pid": 1, "what": 0}'])
 def test_a_folder_that_does_not_say_whose_it_is_stays(temporary: Path, mark: str) -> None:
     foreign = temporary / "kvm-e2e-something"
     foreign.mkdir()
@@ -64,7 +67,7 @@ def test_a_folder_that_does_not_say_whose_it_is_stays(temporary: Path, mark: str
 def test_a_link_in_a_folder_that_all_may_write_leads_nowhere(temporary: Path) -> None:
     precious = temporary / "precious"
     precious.mkdir()
-    (precious / "owner.json").write_text('{"pid": 999999999, "started": 0}')
+    (precious / "owner.json").write_text('{"pid": 999999999, "started": 0, "boot_id": ""}')
     (temporary / "kvm-e2e-link").symlink_to(precious)
     assert remove_abandoned_scratch() == []
     assert (precious / "owner.json").exists()
@@ -72,6 +75,6 @@ def test_a_link_in_a_folder_that_all_may_write_leads_nowhere(temporary: Path) ->
 
 def test_the_work_of_a_pid_that_somebody_else_has_by_now_is_abandoned(temporary: Path) -> None:
     with work_folder(temporary / "work", "image") as folder:
-        (folder / "owner.json").write_text(f'{{"pid": {os.getpid()}, "started": 1}}')
+        (folder / "owner.json").write_text(json.dumps(asdict(replace(Owner.this_process(), started=1))))
         assert remove_abandoned(temporary / "work") == [folder]
     assert remove_abandoned(temporary / "none") == []
