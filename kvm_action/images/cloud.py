@@ -1,11 +1,13 @@
 """Recipe `cloud`: a distribution's own cloud image, fetched from its address and verified by its checksums."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import time
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from kvm_action.errors import HostError, ImageError
 from kvm_action.images import checksums, download
@@ -29,8 +31,12 @@ def build(store: Store, wanted: CloudImage, downloads: Path, progress: Progress,
     require_address(wanted.url)
     checksum = checksum_of(wanted.url, wanted.checksums)
     mark = Input(name="checksum", value=str(checksum))
-    image = store.find(wanted.name)
-    if not force and image and image.method == "cloud" and mark in image.inputs:
+
+    def there() -> Image | None:
+        image = store.find(wanted.name)
+        return image if image and image.method == "cloud" and mark in image.inputs else None
+
+    if not force and (image := there()):
         return image
     promise = Promise(
         checksum=checksum,
@@ -40,8 +46,11 @@ def build(store: Store, wanted: CloudImage, downloads: Path, progress: Progress,
         inputs=(Input(name="checksums", value=_shown(wanted.checksums)),),
         needs_cloud_init=True,
     )
-    with downloaded(wanted.url, checksum, downloads, progress) as file:
-        return import_file(store, file, name=wanted.name, promise=promise, progress=progress)
+    with alone_with(checksum, downloads, progress):
+        if not force and (image := there()):  # made by the one that we waited for
+            return image
+        with downloaded(wanted.url, checksum, downloads, progress) as file:
+            return import_file(store, file, name=wanted.name, promise=promise, progress=progress)
 
 
 def checksum_of(url: str, source: str) -> Checksum:
@@ -57,13 +66,29 @@ def checksum_of(url: str, source: str) -> Checksum:
 
 
 @contextmanager
+def alone_with(checksum: Checksum, downloads: Path, progress: Progress) -> Iterator[None]:
+    """Be the only one who fetches the file of that checksum and takes it in."""
+    downloads.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(downloads / f"{_name(checksum)}.taking.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("another process takes in the same file; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def downloaded(url: str, checksum: Checksum, downloads: Path, progress: Progress) -> Iterator[Path]:
     """The file at ``url``, which is still to be verified; gone afterwards, unless the host was in the way.
 
-    Raises ImageError; what has come of an unfinished download is kept for two weeks.
+    Call it `alone_with` the file. Raises ImageError; an unfinished download is kept for two weeks.
     """
     _remove_old(downloads)
-    file = downloads / checksum.digits[:32]
+    file = downloads / _name(checksum)
     progress(f"downloading {shown(url)}")
     if not file.exists():
         download.fetch(url, file, progress)
@@ -74,7 +99,11 @@ def downloaded(url: str, checksum: Checksum, downloads: Path, progress: Progress
     except BaseException:
         file.unlink(missing_ok=True)
         raise
-    file.unlink()
+    file.unlink(missing_ok=True)
+
+
+def _name(checksum: Checksum) -> str:
+    return checksum.digits[:32]
 
 
 def _shown(source: str) -> str:
@@ -84,5 +113,6 @@ def _shown(source: str) -> str:
 def _remove_old(downloads: Path) -> None:
     ended = time() - _KEPT.total_seconds()
     for file in downloads.glob("*"):
-        if file.stat().st_mtime < ended:
-            file.unlink(missing_ok=True)
+        with suppress(OSError):  # another process removes them too
+            if file.stat().st_mtime < ended:
+                file.unlink()

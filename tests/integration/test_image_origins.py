@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -299,6 +300,14 @@ def test_a_cloud_image_is_fetched_again_only_when_another_one_was_published(
     assert build(store, publisher).sha256 != first.sha256
     build(store, publisher, force=True)
     assert publisher.fetched() == 3
+
+
+def test_builds_of_one_cloud_image_at_once_fetch_it_once(store: Store, publisher: Publisher) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        made = list(pool.map(lambda _: build(store, publisher), range(3)))
+    assert {image.sha256 for image in made} == {store.get("tiny-cloud").sha256}
+    assert publisher.fetched() == 1
+    assert [file.suffix for file in (store.root.parent / "downloads").iterdir() if file.suffix != ".lock"] == []
 
 
 def test_a_cloud_image_with_a_wrong_checksum_is_refused_and_gone(store: Store, publisher: Publisher) -> None:

@@ -68,5 +68,8 @@ def _take(source: str, name: str, promise: Promise) -> Image:
     if not is_address(source):
         return import_file(store, Path(source), name=name, promise=promise, progress=say)
     downloads = Home.from_environ().cache / "downloads"
-    with cloud.downloaded(source, promise.checksum, downloads, say) as file:
+    with (
+        cloud.alone_with(promise.checksum, downloads, say),
+        cloud.downloaded(source, promise.checksum, downloads, say) as file,
+    ):
         return import_file(store, file, name=name, promise=promise, progress=say)
