@@ -152,7 +152,8 @@ def templates_in_use(runs: Path) -> frozenset[str]:
 def size_of(folder: Path) -> int:
     """Bytes that the files below ``folder`` occupy on disk."""
     total = 0
-    for file in folder.rglob("*"):
-        with suppress(OSError):
-            total += file.lstat().st_blocks * 512
+    with suppress(OSError):  # another run may be removing it
+        for file in folder.rglob("*"):
+            with suppress(OSError):
+                total += file.lstat().st_blocks * 512
     return total

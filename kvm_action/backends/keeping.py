@@ -57,9 +57,9 @@ def keep_machine(folder: RunFolder, domain: Domain, record: KeptRecord, access: 
     until = datetime.now(UTC) + KEPT_FOR
     lease = replace(folder.lease, kept_until=until)
     write_record(folder.path, record)
-    domain.keep(lease.to_json())
     refit(domain, lease.to_json())
     folder.renew(lease)
+    domain.keep(lease.to_json())  # the last: what fails before leaves no machine without a folder
     folder.keep = True
     reach = f"ssh -F {access.config} {access.host}" if access else f"kvm-e2e vm console {record.run}"
     return f"kept {domain.name} until {until:%H:%M} UTC: {reach}; `kvm-e2e vm destroy {record.run}` ends it"

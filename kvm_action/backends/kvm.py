@@ -1,8 +1,8 @@
 """Virtual machines by libvirt: image, overlay, seed, domain and SSH session put together into a Machine."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain, repeat
 from pathlib import Path
@@ -20,7 +20,15 @@ from kvm_action.backends.settings import Settings
 from kvm_action.backends.snapshotting import Snapshots
 from kvm_action.backends.start_choice import BOOT, Start, reason_of
 from kvm_action.backends.template_start import choose_start, wait_until_online, wake
-from kvm_action.errors import BootError, E2EError, GuestConnectionError, HostError, NetworkError, ProvisionError
+from kvm_action.errors import (
+    BootError,
+    E2EError,
+    GuestConnectionError,
+    HostError,
+    ImageError,
+    NetworkError,
+    ProvisionError,
+)
 from kvm_action.events import Note, Sink
 from kvm_action.frozen import TemplateError
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped
@@ -83,7 +91,12 @@ class VirtualMachine(Parts):
         size = self.disk_size
         self.folder.overlay.touch(mode=0o600)  # it will hold the guest's memory, secrets included
         below = self.start.template.disk if self.start.template else self.image.path
-        qemu_img.create_overlay(below, self.folder.overlay, size)
+        try:
+            qemu_img.create_overlay(below, self.folder.overlay, size)
+        except (ImageError, HostError) as error:
+            if not self.start.template:
+                raise
+            self._boot_instead(reason_of(error))
         return f"{format_size(size)} over {self.start.info.template or self.image.sha256[:12]}"
 
     def create_seed(self) -> str:
@@ -109,7 +122,7 @@ class VirtualMachine(Parts):
         if template := self.start.template:
             try:
                 return wake(self, template)
-            except (TemplateError, HostError) as error:
+            except (TemplateError, HostError, NetworkError, BootError) as error:
                 self._boot_instead(reason_of(error))
         domain = self.domain
         if self.plan.machine.network == USER_NETWORK:
@@ -213,8 +226,13 @@ class VirtualMachine(Parts):
             milestones=Milestones(**self.watch.log.milestones) if self.has("watch") else Milestones(),
             measures=self._measures(),
             libvirt=self.connection.libvirt_version if self.has("connection") else "",
-            hypervisor=self.connection.hypervisor_version if self.has("connection") else "",
+            hypervisor=self._hypervisor(),
         )
+
+    def _hypervisor(self) -> str:
+        with suppress(HostError):  # that libvirt has none may be the very failure that is told
+            return self.connection.hypervisor_version if self.has("connection") else ""
+        return ""
 
     def _measures(self) -> Measures:
         return Measures(
@@ -225,7 +243,9 @@ class VirtualMachine(Parts):
         )
 
     def keep(self) -> str:
-        """Leave the machine running under a lease that ends by itself."""
+        """Leave the machine running under a lease that ends by itself. Raises HostError when there is none."""
+        if not self.has("domain"):
+            raise HostError("there is none yet")
         run, key = self.settings.run, self.identity.user_key.public
         record = record_of(run, self.plan, self.image, accel=self.accel.name, key=key, out=self.settings.out)
         access = self.session.ssh_access() if self.has("session") else None
@@ -257,7 +277,8 @@ class VirtualMachine(Parts):
         self.attempt.close()
         for part in ("attempt", "domain", "address", "session"):
             self.__dict__.pop(part, None)
-        self.templates.remove(self.start.info.template)
+        self.folder.renew(replace(self.folder.lease, template=""))
+        self.templates.retire(self.start.info.template, reason)
         self.watch.start_again()
         self.start = Start(StartInfo(mode=BOOT, reason=f"{self.start.info.mode} start failed: {reason}"))
         self.create_disk()

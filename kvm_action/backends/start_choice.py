@@ -70,6 +70,8 @@ class Chooser:
         try:
             return self.store.find(key)
         except TemplateError as error:
+            if key in self.store.leased():
+                raise TemplateError(f"{error}, and another machine still stands on it") from error
             self.note(f"the template {key} is dropped: {error}")
             self.store.remove(key)
             return None
@@ -83,7 +85,8 @@ class Chooser:
         except NoRoomError:
             raise
         except TemplateError as error:
-            self.store.refuse(shape.key, str(error))
+            if not isinstance(error.__cause__, OSError):  # a full disk says nothing of the template
+                self.store.refuse(shape.key, str(error))
             raise
         self.store.forget_refusal(shape.key)
         return template

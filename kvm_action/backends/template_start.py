@@ -82,6 +82,7 @@ def shape_of(parts: Parts, mode: StartMode) -> Shape:
     return Shape(
         image=parts.image.sha256,
         image_name=parts.image.name,
+        image_path=str(parts.image.path.resolve()),
         firmware=machine.firmware,
         cpus=machine.cpus,
         memory=machine.memory,
@@ -128,7 +129,9 @@ def freezer_of(parts: Parts, shape: Shape) -> Freezer:
         frozen = frozen_spec(spec, draft)
         return launched(parts.connection, frozen.name, domain_xml(frozen), watch.on_console)
 
-    return Freezer(store=parts.templates, shape=shape, image=parts.image.path, launch=launch, watch=watch)
+    return Freezer(
+        store=parts.templates, shape=shape, image=parts.image.path.resolve(), launch=launch, watch=watch
+    )
 
 
 def frozen_spec(spec: DomainSpec, draft: Draft) -> DomainSpec:

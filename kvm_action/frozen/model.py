@@ -33,6 +33,8 @@ class Shape:
 
     image: str
     image_name: str
+    image_path: str
+    """The disk names the file that it stands on."""
     firmware: str
     cpus: int
     memory: int

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ from kvm_action.frozen.model import (
 from kvm_action.renewal import FrozenIdentity
 
 UNFINISHED: Final = ".new-"
+DOUBT: Final = "in-doubt"
+"""In a template's folder: no machine may start from it any more."""
+REFUSED_FOR: Final = 24 * 3600
+"""Seconds. What failed may have been the host's fault, and mended since."""
 AT_MOST: Final = 6
 """Templates that are kept; the one that was not used for the longest time goes first."""
 
@@ -73,6 +78,8 @@ class TemplateStore:
         folder = self.root / key
         if not folder.is_dir():
             return None
+        if (folder / DOUBT).exists():
+            raise TemplateError("a machine that started from it was not in order")
         try:
             template = Template.from_json((folder / MANIFEST).read_text(), folder)
         except (KeyError, TypeError) as error:
@@ -84,13 +91,15 @@ class TemplateStore:
         return template
 
     def refusal(self, key: str) -> str:
-        """Why an earlier try to make this template failed, empty when there was none."""
+        """Why a try to make this template failed within the last day, empty when there was none."""
         with suppress(OSError, ValueError):
-            return str(json.loads(self._refused(key).read_text())["reason"])
+            told = self._refused(key)
+            if time.time() - told.stat().st_mtime < REFUSED_FOR:
+                return str(json.loads(told.read_text())["reason"])
         return ""
 
     def refuse(self, key: str, reason: str) -> None:
-        """Remember that this template cannot be made, so that no later run spends a boot on it."""
+        """Remember that this template cannot be made, so that no run spends a boot on it for a day."""
         self.root.mkdir(parents=True, exist_ok=True)
         self._refused(key).write_text(json.dumps({"reason": reason}) + "\n")
 
@@ -122,6 +131,7 @@ class TemplateStore:
         self._remove(self.root / shape.key)
         self._make_room(shape)
         folder = self.root / f"{UNFINISHED}{shape.key}"
+        self._remove(folder)  # of a maker that was killed while we waited for the lock
         folder.mkdir(mode=0o711)
         memory = self._place(shape, folder) if shape.in_memory_file else None
         try:
@@ -165,6 +175,12 @@ class TemplateStore:
                 if template.key == key and template.memory_file:
                     memory_file.give_back(template.memory_file, template.memory_bytes, template.memory_holes)
 
+    def retire(self, key: str, reason: str) -> None:
+        """Let no machine start from a template that is in doubt. It goes as soon as none stands on it."""
+        with suppress(OSError):  # gone already, or no space: it is found out again
+            (self.root / key / DOUBT).write_text(reason)
+        self._remove_idle(key)
+
     def remove(self, key: str) -> int:
         """Remove a template with its memory file; returns the bytes freed, 0 when there is none."""
         folder = self.root / key
@@ -174,10 +190,10 @@ class TemplateStore:
 
     def sweep(self) -> None:
         """Take away half-made folders and memory files of builders that were killed, and what is of no use to us:
-        templates in another version's format.
+        templates in another version's format, and such as are in doubt.
         """
         for manifest in self.root.glob(f"[!.]*/{MANIFEST}"):
-            if _is_foreign(manifest):
+            if _is_foreign(manifest) or (manifest.parent / DOUBT).exists():
                 self._remove_idle(manifest.parent.name)
         for folder in self.root.glob(f"{UNFINISHED}*"):
             lock = FileLock(self.root / "locks" / folder.name.removeprefix(UNFINISHED))
@@ -186,17 +202,14 @@ class TemplateStore:
         with suppress(OSError):
             memory_file.forget_stores_that_are_gone(self.tmpfs)
             for file in self._ram_folder.glob("*.ram"):
-                if not (self.root / file.name.split("-")[0]).is_dir() and self._is_free(file):
-                    file.unlink(missing_ok=True)
+                key = file.name.split("-")[0]
+                with suppress(Timeout), FileLock(self.root / "locks" / key).acquire(timeout=0):
+                    if not (self.root / key).is_dir():  # asked under the lock: it may have been made just now
+                        file.unlink(missing_ok=True)
 
     @property
     def _ram_folder(self) -> Path:
         return memory_file.folder_of_store(self.root, self.tmpfs)
-
-    def _is_free(self, file: Path) -> bool:
-        with suppress(Timeout), FileLock(self.root / "locks" / file.name.split("-")[0]).acquire(timeout=0):
-            return True
-        return False
 
     def _readable(self) -> Iterator[Template]:
         for manifest in self.root.glob(f"[!.]*/{MANIFEST}"):

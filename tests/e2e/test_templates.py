@@ -2,7 +2,9 @@
 
 import json
 import random
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ from kvm_action.backends.kvm import KvmBackend, VirtualMachine
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.template_start import freezer_of, frozen_spec, shape_of
 from kvm_action.frozen import Draft, TemplateStore
+from kvm_action.frozen.model import stamp_of
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import domain_xml
 from kvm_action.hypervisor.launching import launched
@@ -134,6 +137,35 @@ def test_a_run_that_is_interrupted_while_it_makes_a_template_leaves_no_half_of_o
     assert not list((tool.home / "templates").glob(".new-*"))
     made = {template.shape.user for template in TemplateStore((tool.home / "templates").resolve()).list()}
     assert "hasty" not in made
+
+
+@pytest.mark.slow
+def test_an_image_file_that_moved_and_a_template_whose_disk_leads_nowhere_fail_no_run(
+    tool: Tool, images: Path
+) -> None:
+    plan = tool.write_plan("machine: {memory: 768MiB, cpus: 2}\nsnapshots: []\nprovision: {run: 'true'}\n")
+    name = json.loads((images / "names/debian-12.json").read_text())["sha256"]
+    first, second = tool.folder / "a/disk.qcow2", tool.folder / "b/disk.qcow2"
+    for place in (first, second):
+        place.parent.mkdir()
+    shutil.copyfile(images / f"files/{name}.qcow2", first)
+    assert_started_from_a_template(tool("run", str(plan), "--image", str(first), timeout=2 * BOOT))
+    first.rename(second)
+    assert_started_from_a_template(tool("run", str(plan), "--image", str(second), timeout=2 * BOOT))
+    second.rename(first)
+    second.symlink_to(first)  # the same path, resolved: the first template's
+    template = next(
+        each
+        for each in TemplateStore((tool.home / "templates").resolve()).list()
+        if each.shape.image_path == str(first)
+    )
+    subprocess.run(["qemu-img", "rebase", "-u", "-b", "/nowhere", "-F", "qcow2", template.disk], check=True)
+    manifest = json.loads((template.folder / "template.json").read_text())
+    manifest["stamps"]["disk.qcow2"] = stamp_of(template.disk)
+    (template.folder / "template.json").write_text(json.dumps(manifest))
+    ended = tool("run", str(plan), "--image", str(second))
+    assert ended.status == 0, ended.stdout
+    assert (ended.result["start"]["mode"], template.folder.exists()) == ("boot", False)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from mmap import ACCESS_COPY, mmap
@@ -18,6 +19,7 @@ from kvm_action.renewal import FrozenIdentity
 SHAPE = Shape(
     image="0" * 64,
     image_name="debian-12",
+    image_path="/images/files/0.qcow2",
     firmware="bios",
     cpus=2,
     memory=1 << 20,
@@ -201,6 +203,45 @@ def test_the_least_recently_used_goes_when_there_are_too_many_unless_a_machine_s
     assert left == {shape.key for shape in shapes if shape is not shapes[1]}
 
 
+def test_a_template_in_doubt_serves_nobody_and_goes_when_no_machine_stands_on_it_any_more(
+    store: TemplateStore,
+) -> None:
+    in_use = [SHAPE.key]
+    store = replace(store, leased=lambda: in_use)
+    template = made(store)
+    store.retire(SHAPE.key, "its nonce was wrong")
+    store.sweep()
+    assert template.disk.exists(), "a kept machine stands on it"
+    with pytest.raises(TemplateError, match="not in order"):
+        store.find(SHAPE.key)
+    in_use.clear()
+    store.sweep()
+    assert leftovers(store) == []
+
+
+def test_a_template_in_doubt_on_which_nobody_stands_goes_at_once(store: TemplateStore) -> None:
+    made(store)
+    store.retire(SHAPE.key, "its nonce was wrong")
+    assert leftovers(store) == []
+    store.retire(SHAPE.key, "twice")
+    assert store.find(SHAPE.key) is None
+
+
+def test_what_a_maker_left_that_was_killed_while_another_waited_is_in_nobodys_way(store: TemplateStore) -> None:
+    with store.lock(SHAPE.key, on_wait=lambda: None):
+        (store.root / f".new-{SHAPE.key}").mkdir()
+        (store.root / f".new-{SHAPE.key}" / "disk.qcow2").write_bytes(b"half")
+    assert made(store).key == SHAPE.key
+
+
+def test_memory_is_not_swept_from_under_a_template_that_is_being_published(store: TemplateStore) -> None:
+    with store.lock(SHAPE.key, on_wait=lambda: None), store.draft(SHAPE) as draft:
+        fill(draft)
+        store.sweep()
+        store.publish(draft, SHAPE, IDENTITY, 1.0)
+    assert store.find(SHAPE.key) is not None
+
+
 def test_no_room_is_said_and_makes_nothing(store: TemplateStore) -> None:
     with pytest.raises(NoRoomError), store.draft(replace(SHAPE, memory=1 << 60)):
         pass
@@ -230,4 +271,11 @@ def test_a_refusal_is_remembered_until_it_is_forgotten(store: TemplateStore) -> 
     store.refuse(SHAPE.key, "the guest has no agent")
     assert store.refusal(SHAPE.key) == "the guest has no agent"
     store.forget_refusal(SHAPE.key)
+    assert store.refusal(SHAPE.key) == ""
+
+
+def test_after_a_day_a_template_is_tried_again(store: TemplateStore) -> None:
+    store.refuse(SHAPE.key, "libvirt went away")
+    yesterday = time.time() - 25 * 3600
+    os.utime(store.root / f"{SHAPE.key}.refused.json", (yesterday, yesterday))
     assert store.refusal(SHAPE.key) == ""
