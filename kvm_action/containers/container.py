@@ -13,6 +13,7 @@ from kvm_action.containers.engine import GONE, SAYS_NO, Engine, told, with_patie
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.hijacked import Hijacked
 from kvm_action.containers.spec import ContainerSpec, configuration
+from kvm_action.errors import InterruptedRunError
 from kvm_action.procfs import Host
 from kvm_action.results import SnapshotInfo
 
@@ -133,8 +134,13 @@ def memory_groups(cgroups: str, container: str) -> tuple[str, ...]:
 @contextmanager
 def created(engine: Engine, spec: ContainerSpec, *, stays: Callable[[], bool]) -> Iterator[Container]:
     """Make a container that does not run yet; it is removed at the end, unless it then ``stays``."""
-    with told(f"make a container of {spec.image}"):
-        made = engine.api.create_container_from_config(configuration(spec), spec.name)
+    try:
+        with told(f"make a container of {spec.image}"):
+            made = engine.api.create_container_from_config(configuration(spec), spec.name)
+    except InterruptedRunError:  # the daemon may have made it
+        with suppress(*SAYS_NO):
+            engine.api.remove_container(spec.name, v=True, force=True)
+        raise
     container = Container(engine, str(made["Id"]), spec.name)
     try:
         yield container

@@ -13,6 +13,7 @@ from kvm_action.errors import BootError, HostError
 from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED, Domain
 from kvm_action.hypervisor.ending import ended_for_certain
+from kvm_action.hypervisor.owned import find_domain
 from kvm_action.hypervisor.qemu_process import end_process
 
 OnConsole = Callable[[bytes], None]
@@ -38,6 +39,11 @@ def launched(
         raise HostError(
             f"libvirt cannot start the machine: {first_sentence(error)}", start_hint(str(error))
         ) from error
+    except BaseException:  # a signal that came while libvirt was at it: the machine may be there
+        with suppress(HostError):
+            if begun := find_domain(connection, name):
+                begun.destroy()
+        raise
     domain = Domain(raw, connection)
     with (
         watching(connection, domain, raw),
