@@ -133,7 +133,17 @@ class CheckError(E2EError):
     failure_class = FailureClass.CHECK
 
 
-class InterruptedRunError(E2EError):
+class RunEndedError(E2EError):
+    """The run is to end now, whatever it is doing: who handles the failures of a part lets this one pass."""
+
+
+class RunLimitError(RunEndedError):
+    """The run as a whole took too long."""
+
+    failure_class = FailureClass.CONNECTION
+
+
+class InterruptedRunError(RunEndedError):
     """A signal ended the run."""
 
     failure_class = FailureClass.INTERRUPTED

@@ -3,13 +3,14 @@
 Each line is flushed to the kernel, so what was written is there even when the tool itself is killed.
 """
 
+import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from kvm_action.errors import HostError
 from kvm_action.events import Event, OutputLine, Sink
@@ -21,9 +22,10 @@ LINE_LIMIT: Final = 8000
 
 @contextmanager
 def events_file(path: Path) -> Iterator[Sink]:
-    """A sink that appends to ``path``. Raises HostError when the file cannot be opened or written."""
+    """A sink that appends to ``path``. Raises HostError when that cannot be, as when another run does so now."""
     with _explained(path):
         file = path.open("a", encoding="utf-8", buffering=1)
+        _take(file, path)
 
     def append(event: Event) -> None:
         with _explained(path):
@@ -31,6 +33,15 @@ def events_file(path: Path) -> Iterator[Sink]:
 
     with file:
         yield append
+
+
+def _take(file: TextIO, path: Path) -> None:
+    """The kernel lets go of the lock with the process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise HostError(f"another run is writing to {path.parent}", "choose another --out") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from threading import Event, Thread
 from types import FrameType
 from typing import Final
 
-from kvm_action.errors import CommandTimeoutError, ExitCode, InterruptedRunError
+from kvm_action.errors import ExitCode, InterruptedRunError, RunLimitError
 from kvm_action.units import format_duration
 
 GRACE: Final = timedelta(seconds=6.5)
@@ -77,13 +77,13 @@ def _watch(reader: int, done: Event, grace: timedelta) -> None:
 
 @contextmanager
 def time_limit(limit: timedelta | None) -> Iterator[None]:
-    """Raise a CommandTimeoutError in the main thread when ``limit`` is over; None is no limit."""
+    """Raise a RunLimitError in the main thread when ``limit`` is over; None is no limit."""
     if limit is None:
         yield
         return
 
     def on_alarm(_number: int, _frame: FrameType | None) -> None:
-        raise CommandTimeoutError(
+        raise RunLimitError(
             f"the run took longer than its limit of {format_duration(limit)}", "raise --timeout if it needs longer"
         )
 

@@ -265,7 +265,7 @@ class ContainerMachine:
         status = ""
         if result.kind == "service" and self._sessions:
             unit = quote(result.name.removeprefix("service ").split()[0])
-            with suppress(E2EError):
+            with suppress(GuestConnectionError, CommandTimeoutError, HostError):
                 status = self._sessions[0].run(f"systemctl status --no-pager -- {unit}", timeout=ASKING).text
         return excused(result, self.limits, status)
 
@@ -320,7 +320,9 @@ class ContainerMachine:
         )
 
     def keep(self) -> str:
-        """Leave the container running under a lease that ends by itself."""
+        """Leave the container running under a lease that ends by itself. Raises HostError when there is none."""
+        if not self.has("container"):
+            raise HostError("there is none yet")
         name = self.container.name
         lease = replace(self.folder.lease, kept_until=datetime.now(UTC) + KEPT_FOR)
         self.folder.renew(lease)

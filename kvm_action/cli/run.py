@@ -20,6 +20,7 @@ from kvm_action.events_file import events_file
 from kvm_action.guest import Backend
 from kvm_action.images.store import Store
 from kvm_action.interruption import interruptible
+from kvm_action.lifecycle.files import remove_what_a_killed_run_left
 from kvm_action.paths import Home
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
@@ -96,9 +97,14 @@ def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> 
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
     keep = options.keep or loaded.plan.keep
     stream = sys.stderr if options.as_json else sys.stdout
+    events = out / "events.jsonl"
+    began_before = events.exists()
     with interruptible() as interruption, ExitStack() as stack:
+        written = stack.enter_context(events_file(events))
+        if began_before:
+            remove_what_a_killed_run_left(out)
         sink = tee(
-            stack.enter_context(events_file(out / "events.jsonl")),
+            written,
             told or stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
         )
         using = lifecycle.Collaborators(

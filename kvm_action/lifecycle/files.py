@@ -1,7 +1,9 @@
 """The files of an output folder, as the result lists them."""
 
 import json
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,10 @@ from kvm_action.whole_file import write_whole
 
 TOLD_ELSEWHERE: Final = {"result.json", "report.md", "report.html", "junit.xml", "ctrf.json", "events.jsonl"}
 """Made from the result, or still growing."""
+OF_A_RUN: Final = (
+    *("artifacts", "guest", "screenshots", "snapshots.json", "domain.xml"),
+    *("console.log", "template-console.log", "qemu.log", "provision.log", "provision-again.log"),
+)
 
 
 def artifacts_in(out: Path) -> tuple[Artifact, ...]:
@@ -22,6 +28,14 @@ def artifacts_in(out: Path) -> tuple[Artifact, ...]:
         for file in files
         if file.name not in TOLD_ELSEWHERE or file.parent != out
     )
+
+
+def remove_what_a_killed_run_left(out: Path) -> None:
+    """Its files would be told as the next run's. Only names of ours, in a folder where a run began."""
+    for name in OF_A_RUN:
+        shutil.rmtree(out / name, ignore_errors=True)
+        with suppress(OSError):
+            (out / name).unlink(missing_ok=True)
 
 
 def write_snapshots(snapshots: Sequence[SnapshotInfo], path: Path) -> None:

@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from kvm_action.errors import CommandTimeoutError, E2EError, ProvisionError
+from kvm_action.errors import CommandTimeoutError, E2EError, ProvisionError, RunEndedError
 from kvm_action.events import OutputLine, Stream
 from kvm_action.guest import Guest, GuestOutput
 from kvm_action.lifecycle.context import RunContext
@@ -111,5 +111,7 @@ def why(guest: Guest, status: int) -> str:
 def _asked(guest: Guest, question: str) -> str:
     try:
         return guest.run(question, timeout=timedelta(seconds=10), keep_bytes=80).text.strip()
+    except RunEndedError:
+        raise
     except E2EError:
         return ""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from kvm_action.checks import run_checks
-from kvm_action.errors import CheckError, E2EError, FailureClass, InterruptedRunError
+from kvm_action.errors import CheckError, E2EError, FailureClass, RunEndedError
 from kvm_action.events import CheckFinished, Note
 from kvm_action.guest import Skipped, Tree
 from kvm_action.lifecycle.context import RunContext
@@ -14,6 +14,7 @@ from kvm_action.lifecycle.files import write_snapshots
 from kvm_action.lifecycle.idempotence import idempotence
 from kvm_action.lifecycle.provenance import note_packages, script_digest
 from kvm_action.lifecycle.provision import provision
+from kvm_action.lifecycle.secrets import hide_in
 from kvm_action.output import Mask
 from kvm_action.results import CheckOutcome, CheckResult, StepName
 from kvm_action.units import format_size
@@ -129,7 +130,7 @@ def fetch_artifacts(context: RunContext) -> None:
             got = context.guest.get(
                 pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=COPY_TIME
             )
-        except InterruptedRunError:
+        except RunEndedError:
             raise
         except E2EError as error:
             context.sink(Note(text=f"artifacts {pattern}: {error.message}", warning=True))
@@ -179,4 +180,6 @@ def evidence(context: RunContext) -> str:
     quickly = failure.failure_class is FailureClass.INTERRUPTED
     if context.guest_is_open and failure.step is StepName.PROVISION and not quickly:
         note_packages(context)
-    return context.machine.collect_evidence(context.out, quickly=quickly)
+    said = context.machine.collect_evidence(context.out, quickly=quickly)
+    hide_in((context.out / "guest").glob("*"), context.mask)
+    return said

@@ -16,8 +16,9 @@ from kvm_action.errors import (
     E2EError,
     ExitCode,
     FailureClass,
-    InterruptedRunError,
     ProvisionError,
+    RunEndedError,
+    RunLimitError,
 )
 from kvm_action.events import Note, RunFinished, RunStarted, Sink, StepFinished, StepStarted
 from kvm_action.guest import Backend, Machine, Skipped
@@ -129,7 +130,7 @@ class Story:
                     self._tell_step(context, step.name, StepOutcome.SKIPPED, "an earlier step failed")
                 else:
                     self._perform(context, step)
-            except (InterruptedRunError, CommandTimeoutError) as error:
+            except RunEndedError as error:
                 self._fail(context, step.name, error)
 
     def _perform(self, context: RunContext, step: Step) -> None:
@@ -279,7 +280,7 @@ def outcome_of(failure: Failure | None) -> Outcome:
 
 def blame(step: StepName, error: E2EError) -> E2EError:
     """A time limit that struck in the script's or the checks' time is theirs, not the host's."""
-    if isinstance(error, CommandTimeoutError):
+    if isinstance(error, CommandTimeoutError | RunLimitError):
         if step in (StepName.PROVISION, StepName.IDEMPOTENCE):
             return ProvisionError(error.message, error.hint)
         if step is StepName.VALIDATE:

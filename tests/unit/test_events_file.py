@@ -30,6 +30,16 @@ def test_a_second_run_into_the_same_folder_keeps_the_first_ones_events(tmp_path:
     assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 2
 
 
+def test_two_runs_never_write_into_one_folder_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with events_file(path) as sink:
+        with pytest.raises(HostError, match="another run is writing"), events_file(path):
+            pass
+        sink(STARTED)
+    with events_file(path):
+        pass
+
+
 @pytest.mark.parametrize(
     "text", [HOSTILE, "x" * 1_000_000, "line\nbreak\u2028\x85"], ids=["hostile", "long", "breaks"]
 )

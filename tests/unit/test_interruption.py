@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from kvm_action.errors import CommandTimeoutError, ExitCode, InterruptedRunError
+from kvm_action.errors import ExitCode, InterruptedRunError, RunLimitError
 from kvm_action.interruption import interruptible, time_limit
 
 
@@ -64,7 +64,7 @@ def test_a_tear_down_that_hangs_is_ended_the_hard_way() -> None:
 
 
 def test_a_time_limit_strikes_and_is_gone_afterwards() -> None:
-    with pytest.raises(CommandTimeoutError, match="limit of"), time_limit(timedelta(milliseconds=50)):
+    with pytest.raises(RunLimitError, match="limit of"), time_limit(timedelta(milliseconds=50)):
         threading.Event().wait(10)
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
@@ -84,11 +84,11 @@ def test_a_clean_up_is_not_disturbed_by_a_signal_and_what_follows_it_is_not_eith
 def test_a_time_limit_that_struck_does_not_blind_the_watch_over_signals() -> None:
     program = (
         "from datetime import timedelta; from threading import Event\n"
-        "from kvm_action.errors import CommandTimeoutError\n"
+        "from kvm_action.errors import RunLimitError\n"
         "from kvm_action.interruption import interruptible, time_limit\n"
         "with interruptible(timedelta(seconds=0.3)), time_limit(timedelta(milliseconds=50)):\n"
         "    try: Event().wait(60)\n"
-        "    except CommandTimeoutError: pass\n"
+        "    except RunLimitError: pass\n"
         "    Event().wait(0.6)\n"  # longer than the grace: the limit is no signal of ours
         "    try:\n"
         "        print('ready', flush=True)\n"

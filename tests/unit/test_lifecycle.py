@@ -23,6 +23,7 @@ from kvm_action.errors import (
 )
 from kvm_action.events import Event, RunFinished, StepFinished, Stream
 from kvm_action.guest import GuestOutput, MachineFacts, Received, Skipped, Tree
+from kvm_action.lifecycle.files import remove_what_a_killed_run_left
 from kvm_action.lifecycle.provision import why
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Keep
@@ -336,3 +337,46 @@ def test_artifacts_are_fetched_once_wherever_the_run_fails(tmp_path: Path, statu
     guest = ScriptedGuest(status=status)
     tell(tmp_path, ScriptedMachine(guest), text=text)
     assert guest.fetched == ["/var/log/x"]
+
+
+def test_what_sudo_wrote_into_the_journal_is_kept_without_the_plans_secrets(tmp_path: Path) -> None:
+    class Telling(ScriptedMachine):
+        def collect_evidence(self, into: Path, *, quickly: bool) -> str:
+            (into / "guest").mkdir()
+            (into / "guest/journal.txt").write_bytes(b"sudo: COMMAND=install --token s3cr3t-value \xff\n")
+            return "logs"
+
+    text = 'provision: {run: "false", env: {API_TOKEN: s3cr3t-value}}'
+    tell(tmp_path, Telling(ScriptedGuest(), "assert_reachable", ProvisionError("broken")), text=text)
+    assert (tmp_path / "out/guest/journal.txt").read_bytes() == b"sudo: COMMAND=install --token *** \xff\n"
+
+
+def test_a_signal_or_the_runs_limit_is_never_taken_for_a_silent_guest(tmp_path: Path) -> None:
+    class Asked(ScriptedGuest):
+        def run(self, command: str, **keys: object) -> GuestOutput:
+            if command.startswith("df "):
+                raise InterruptedRunError("interrupted by SIGTERM", ExitCode.SIGTERM)
+            return super().run(command, **keys)
+
+    told = tell(tmp_path, ScriptedMachine(Asked(status=1)))
+    assert told.result.exit_code == ExitCode.SIGTERM
+
+
+def test_the_limit_of_the_run_is_told_as_such_when_it_strikes_in_the_script(tmp_path: Path) -> None:
+    class Slow(ScriptedGuest):
+        def run(self, command: str, **keys: object) -> GuestOutput:
+            if command.startswith("sh -c"):
+                Signal().wait(10)
+            return super().run(command, **keys)
+
+    told = tell(tmp_path, ScriptedMachine(Slow()), limit=timedelta(milliseconds=300))
+    assert "longer than its limit" in told.result.failure.message
+    assert told.result.exit_code == ExitCode.TEST_FAILED
+
+
+def test_files_of_a_killed_run_are_not_the_next_ones_and_nobody_elses_are_touched(tmp_path: Path) -> None:
+    for name in ("guest/packages.txt", "artifacts/etc/a", "console.log", "mine.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old")
+    remove_what_a_killed_run_left(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
