@@ -6,17 +6,20 @@ import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from uuid import uuid4
 
 import pytest
 
+from kvm_action.errors import InterruptedRunError
 from kvm_action.hypervisor.bounded import SilentQemuError
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import QEMU_DIED, Domain
 from kvm_action.hypervisor.domain_xml import BackingFile, DomainSpec, domain_xml
 from kvm_action.hypervisor.launching import launched
+from kvm_action.hypervisor.owned import find_domain
 from kvm_action.hypervisor.qemu_process import end_process, has_process
+from kvm_action.interruption import interruptible
 from kvm_action.wait import Deadline, until
 
 pytestmark = pytest.mark.integration
@@ -86,3 +89,26 @@ def test_a_qemu_that_stands_still_neither_holds_us_nor_stays(connection: Connect
     assert not has_process(machine.name)
     assert (tmp_path / "good.png").stat().st_size
     assert not (tmp_path / "none.png").exists()
+
+
+def test_a_signal_that_comes_while_libvirt_starts_a_machine_leaves_none_behind(
+    connection: Connection, tmp_path: Path
+) -> None:
+    machine = spec(tmp_path)
+
+    def interrupt() -> None:
+        until(lambda: has_process(machine.name), Deadline(SOON), every=0.005)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    early = Thread(target=interrupt)
+    early.start()
+    with (
+        pytest.raises(InterruptedRunError),
+        interruptible(),
+        launched(connection, machine.name, domain_xml(machine), lambda _data: None, may_outlive_us=True) as domain,
+    ):
+        domain.keep("none")
+        Event().wait(SOON.total_seconds())
+    early.join()
+    assert not has_process(machine.name)
+    assert find_domain(connection, machine.name) is None
