@@ -79,6 +79,10 @@ class HostError(E2EError):
     failure_class = FailureClass.HOST
 
 
+class DiskFullError(HostError):
+    """The host has no space left."""
+
+
 class ImageError(E2EError):
     """A base image is missing, damaged, not what it claims to be, or could not be built."""
 

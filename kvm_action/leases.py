@@ -24,7 +24,7 @@ _HIDDEN: Final = -2
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process that owns something. ``started`` in clock ticks after the boot, ``since`` in Unix time."""
+    """A process that owns something. ``started`` in clock ticks after the boot, ``since`` in seconds after it."""
 
     pid: int
     started: int
@@ -36,7 +36,7 @@ class Owner:
     def this_process(cls) -> "Owner":
         """We."""
         pid = os.getpid()
-        return cls(pid=pid, started=started(pid), boot_id=boot_id(), place=place(), since=time.time())
+        return cls(pid=pid, started=started(pid), boot_id=boot_id(), place=place(), since=_now())
 
     @property
     def is_alive(self) -> bool:
@@ -44,7 +44,7 @@ class Owner:
         if self.boot_id != boot_id():
             return False
         if self.place and self.place != place():
-            return time.time() - self.since < _ELSEWHERE
+            return _now() - self.since < _ELSEWHERE
         return started(self.pid) in (self.started, _HIDDEN)
 
 
@@ -138,6 +138,11 @@ def started(pid: int) -> int:
         return _HIDDEN if _is_hidden(pid) else -1
     state, *rest = text.rpartition(")")[2].split()
     return -1 if state == "Z" else int(rest[18])
+
+
+def _now() -> float:
+    """Seconds after the boot, which no clock that is set can change."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _is_hidden(pid: int) -> bool:

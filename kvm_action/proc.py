@@ -47,8 +47,9 @@ def run(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    errors: str = "replace",
 ) -> Completed:
-    """Run a program to its end and return what it printed, decoded with replacement characters.
+    """Run a program to its end and return what it printed, decoded as ``errors`` says.
 
     The program and its children are killed when ``timeout`` passes or when we are interrupted.
     ``environment`` is added to ours. Raises HostError when it cannot be started or takes too long; a status
@@ -64,7 +65,7 @@ def run(
             raise HostError(f"`{join(words)}` took longer than {timeout.total_seconds():.0f} s") from None
         finally:
             kill_group(process)
-    return Completed(words, process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    return Completed(words, process.returncode, stdout.decode(errors=errors), stderr.decode(errors=errors))
 
 
 def start(

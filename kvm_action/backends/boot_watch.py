@@ -10,7 +10,7 @@ from threading import Event
 from typing import IO, Final
 
 from kvm_action.boot import BootLog, Stage
-from kvm_action.errors import BootError, HostError
+from kvm_action.errors import BootError, DiskFullError, HostError
 from kvm_action.events import MilestoneReached, Sink
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED
 from kvm_action.patience import stretched
@@ -184,7 +184,7 @@ def hint_of_end(end: str) -> str:
 
 def host_disk_full() -> HostError:
     """QEMU pauses a machine whose overlay cannot grow."""
-    return HostError("the host's disk is full, so the machine was paused", "free space where KVM_E2E_HOME is")
+    return DiskFullError("the host's disk is full, so the machine was paused", "free space where KVM_E2E_HOME is")
 
 
 @contextmanager

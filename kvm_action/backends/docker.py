@@ -304,7 +304,7 @@ class ContainerMachine:
     def _guest_info(self) -> GuestInfo | None:
         if self.first is None:
             return None
-        with suppress(E2EError):
+        with suppress(GuestConnectionError, HostError):
             return replace(self.first.guest, address=self.container.address())
         return self.first.guest
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from kvm_action.errors import E2EError
+from kvm_action.errors import CommandTimeoutError, GuestConnectionError, HostError
 from kvm_action.guest import Guest
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.wait import Deadline, until
@@ -49,7 +49,7 @@ def over_ssh(guest: Guest) -> Ask:
     """Ask by the SSH session."""
 
     def ask(command: str) -> bytes | None:
-        with suppress(E2EError):
+        with suppress(GuestConnectionError, CommandTimeoutError, HostError):
             return guest.run(command, timeout=EACH, sudo=True, keep_bytes=8 << 20).stdout
         return None
 

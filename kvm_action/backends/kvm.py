@@ -93,7 +93,7 @@ class VirtualMachine(Parts):
         below = self.start.template.disk if self.start.template else self.image.path
         try:
             qemu_img.create_overlay(below, self.folder.overlay, size)
-        except (ImageError, HostError) as error:
+        except ImageError as error:  # what the host lacks, a boot would lack too
             if not self.start.template:
                 raise
             self._boot_instead(reason_of(error))
@@ -277,7 +277,8 @@ class VirtualMachine(Parts):
         self.attempt.close()
         for part in ("attempt", "domain", "address", "session"):
             self.__dict__.pop(part, None)
-        self.folder.renew(replace(self.folder.lease, template=""))
+        with suppress(HostError):  # without space to write it, the template goes with a later run
+            self.folder.renew(replace(self.folder.lease, template=""))
         self.templates.retire(self.start.info.template, reason)
         self.watch.start_again()
         self.start = Start(StartInfo(mode=BOOT, reason=f"{self.start.info.mode} start failed: {reason}"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvm_action.backends.freezing import Freezer
-from kvm_action.errors import E2EError
+from kvm_action.errors import DiskFullError, E2EError
 from kvm_action.frozen import NoRoomError, Shape, Template, TemplateError, TemplateStore
 from kvm_action.plan.model import StartMode
 from kvm_action.results import StartInfo
@@ -71,7 +71,7 @@ class Chooser:
             return self.store.find(key)
         except TemplateError as error:
             if key in self.store.leased():
-                raise TemplateError(f"{error}, and another machine still stands on it") from error
+                raise TemplateError(f"{error}; a machine that was kept still stands on it") from error
             self.note(f"the template {key} is dropped: {error}")
             self.store.remove(key)
             return None
@@ -85,7 +85,7 @@ class Chooser:
         except NoRoomError:
             raise
         except TemplateError as error:
-            if not isinstance(error.__cause__, OSError):  # a full disk says nothing of the template
+            if not isinstance(error.__cause__, OSError | DiskFullError):  # these say nothing of the template
                 self.store.refuse(shape.key, str(error))
             raise
         self.store.forget_refusal(shape.key)

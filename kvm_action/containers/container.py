@@ -13,7 +13,7 @@ from kvm_action.containers.engine import GONE, SAYS_NO, Engine, told, with_patie
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.hijacked import Hijacked
 from kvm_action.containers.spec import ContainerSpec, configuration
-from kvm_action.errors import InterruptedRunError
+from kvm_action.errors import RunEndedError
 from kvm_action.procfs import Host
 from kvm_action.results import SnapshotInfo
 
@@ -137,7 +137,7 @@ def created(engine: Engine, spec: ContainerSpec, *, stays: Callable[[], bool]) -
     try:
         with told(f"make a container of {spec.image}"):
             made = engine.api.create_container_from_config(configuration(spec), spec.name)
-    except InterruptedRunError:  # the daemon may have made it
+    except RunEndedError:  # the daemon may have made it
         with suppress(*SAYS_NO):
             engine.api.remove_container(spec.name, v=True, force=True)
         raise

@@ -13,7 +13,7 @@ from typing import Final
 from kvm_action.archive import Limits, extract, find_command, packing, select, unpack_command
 from kvm_action.containers.command import Login, OutOfTimeError, Pump, begin
 from kvm_action.containers.container import Container
-from kvm_action.errors import E2EError, GuestConnectionError, NoWayToPortError, PortClosedError
+from kvm_action.errors import GuestConnectionError, HostError, NoWayToPortError, PortClosedError
 from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
 from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
@@ -129,7 +129,7 @@ class Session:
         """End a command for good; a failure here must not hide the time-out."""
         if session is None:
             return
-        with suppress(E2EError, OutOfTimeError):
+        with suppress(GuestConnectionError, HostError, OutOfTimeError):
             line, deadline = (kill_command(session), False), Deadline(_KILL_TIME)
             pump = begin(
                 self._container.engine, self._container.id, Login(), line, (deadline, LastWords(Kept(0)), ())

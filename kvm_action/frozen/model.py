@@ -10,6 +10,8 @@ from typing import Final
 from kvm_action.digest import sha256_of
 from kvm_action.renewal import FrozenIdentity
 
+DOUBT: Final = "in-doubt"
+"""In a template's folder, with the reason: no machine may start from it any more."""
 MANIFEST: Final = "template.json"
 DISK: Final = "disk.qcow2"
 STATE: Final = "state.bin"
@@ -93,6 +95,11 @@ class Template:
     def seed(self) -> Path:
         """The seed volume that the machine has plugged in."""
         return self.folder / SEED
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Does it only stay for a machine that stands on it?"""
+        return (self.folder / DOUBT).exists()
 
     @property
     def bytes(self) -> int:

@@ -18,6 +18,7 @@ from kvm_action.errors import HostError
 from kvm_action.frozen import memory_file
 from kvm_action.frozen.model import (
     DISK,
+    DOUBT,
     MANIFEST,
     SEED,
     STATE,
@@ -30,8 +31,6 @@ from kvm_action.frozen.model import (
 from kvm_action.renewal import FrozenIdentity
 
 UNFINISHED: Final = ".new-"
-DOUBT: Final = "in-doubt"
-"""In a template's folder: no machine may start from it any more."""
 REFUSED_FOR: Final = 24 * 3600
 """Seconds. What failed may have been the host's fault, and mended since."""
 AT_MOST: Final = 6
@@ -78,8 +77,8 @@ class TemplateStore:
         folder = self.root / key
         if not folder.is_dir():
             return None
-        if (folder / DOUBT).exists():
-            raise TemplateError("a machine that started from it was not in order")
+        if (doubt := _read(folder / DOUBT)) is not None:
+            raise TemplateError(f"a machine that started from it was not in order: {doubt}")
         try:
             template = Template.from_json((folder / MANIFEST).read_text(), folder)
         except (KeyError, TypeError) as error:
@@ -263,6 +262,12 @@ def _is_foreign(manifest: Path) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def _read(file: Path) -> str | None:
+    with suppress(OSError):
+        return file.read_text()
+    return None
 
 
 def _used(template: Template) -> float:

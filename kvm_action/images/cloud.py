@@ -113,6 +113,8 @@ def _shown(source: str) -> str:
 def _remove_old(downloads: Path) -> None:
     ended = time() - _KEPT.total_seconds()
     for file in downloads.glob("*"):
+        if file.suffix == ".lock":  # its age says nothing: it may be held, by us too
+            continue
         with suppress(OSError):  # another process removes them too
             if file.stat().st_mtime < ended:
                 file.unlink()

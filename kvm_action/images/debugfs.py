@@ -21,6 +21,7 @@ def run(place: str, commands: Sequence[str]) -> list[list[str]]:
         stdin="".join(f"{command}\n" for command in commands),
         timeout=_ALLOWED,
         environment={"PATH": SEARCH_PATH, "LC_ALL": "C", "DEBUGFS_PAGER": "cat"},
+        errors="surrogateescape",  # names of other bytes are other names
     )
     answers: list[list[str]] = []
     for line in done.stdout.split("\n"):
@@ -30,7 +31,7 @@ def run(place: str, commands: Sequence[str]) -> list[list[str]]:
             answers[-1].append(line)
     if not done.ok or len(answers) != len(commands):
         raise ImageError(
-            f"the root file system cannot be read: {done.last_words}",
+            f"the root file system cannot be read: {ascii(done.last_words)[1:-1]}",
             hint="a container's files are taken from ext2, ext3 and ext4 only; or name a container image: docker://…",
         )
     return answers

@@ -100,10 +100,10 @@ def listed(lines: Sequence[str]) -> dict[str, Inode]:
             continue
         row = _ROW.fullmatch(line)
         if row is None:
-            raise ImageError(f"a name in the root file system has a slash or a line end in it: {line!r}")
+            raise ImageError(f"a name in the root file system has a slash or a line end in it: {line!a}")
         number, mode, user, group, name = row.groups()
         if name in found:
-            raise ImageError(f"the root file system is damaged: there are two of {name!r} in one folder")
+            raise ImageError(f"the root file system is damaged: there are two of {name!a} in one folder")
         found[name] = Inode(int(number), int(mode, 8), int(user), int(group))
     return {name: inode for name, inode in found.items() if name not in (".", "..")}
 

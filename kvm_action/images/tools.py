@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kvm_action.errors import HostError
+from kvm_action.errors import DiskFullError, HostError
 from kvm_action.units import format_size
 
 SEARCH_PATH: Final = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -63,7 +63,7 @@ def out_of_space(text: str, folder: Path) -> HostError | None:
     if "No space left on device" not in text:
         return None
     free = format_size(shutil.disk_usage(folder).free)
-    return HostError(
+    return DiskFullError(
         f"the disk is full: {folder} has {free} free now that the unfinished work is still there",
         hint="free some, or move the store with KVM_E2E_HOME and temporary files with TMPDIR",
     )

@@ -180,6 +180,7 @@ def evidence(context: RunContext) -> str:
     quickly = failure.failure_class is FailureClass.INTERRUPTED
     if context.guest_is_open and failure.step is StepName.PROVISION and not quickly:
         note_packages(context)
-    said = context.machine.collect_evidence(context.out, quickly=quickly)
-    hide_in((context.out / "guest").glob("*"), context.mask)
-    return said
+    try:
+        return context.machine.collect_evidence(context.out, quickly=quickly)
+    finally:  # also what came before a full disk or a signal
+        hide_in((context.out / "guest").glob("*"), context.mask)

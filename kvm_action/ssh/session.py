@@ -13,7 +13,7 @@ from typing import Final
 import paramiko
 
 from kvm_action.archive import Limits, Packed, extract, find_command, packing, select, unpack_command
-from kvm_action.errors import E2EError, GuestConnectionError, PortClosedError
+from kvm_action.errors import GuestConnectionError, HostError, PortClosedError
 from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
 from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
@@ -179,7 +179,7 @@ class Session:
         """End a command for good, if the guest still can; a failure here must not hide the time-out."""
         if session is None:
             return
-        with suppress(E2EError, OutOfTimeError, *BROKEN):
+        with suppress(GuestConnectionError, HostError, OutOfTimeError, *BROKEN):
             deadline = Deadline(_KILL_TIME)
             channel = self._link.execute(kill_command(session), deadline)
             Pump(self._link, channel, deadline, lambda _stream, _data: None).run()

@@ -139,3 +139,13 @@ def test_no_name_in_an_image_makes_a_file_outside(
         pass
     assert {path for path in place.rglob("*") if "store" not in path.parts} <= names
     assert list(home.iterdir()) == []
+
+
+def test_files_whose_names_are_of_other_bytes_are_all_there(place: Path) -> None:
+    tree = place / "latin"
+    tree.mkdir()
+    for name in (b"caf\xe8", b"caf\xe9"):
+        (tree / os.fsdecode(name)).write_bytes(name)
+    image = image_of_file(disk_of(tree, place / "latin.raw"))
+    with root_archive(Store(place / "store"), image) as archive, tarfile.open(archive) as tar:
+        assert {tar.extractfile(member).read() for member in tar if member.isreg()} == {b"caf\xe8", b"caf\xe9"}

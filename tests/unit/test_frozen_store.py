@@ -212,7 +212,7 @@ def test_a_template_in_doubt_serves_nobody_and_goes_when_no_machine_stands_on_it
     store.retire(SHAPE.key, "its nonce was wrong")
     store.sweep()
     assert template.disk.exists(), "a kept machine stands on it"
-    with pytest.raises(TemplateError, match="not in order"):
+    with pytest.raises(TemplateError, match="not in order: its nonce was wrong"):
         store.find(SHAPE.key)
     in_use.clear()
     store.sweep()

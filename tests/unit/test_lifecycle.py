@@ -339,14 +339,19 @@ def test_artifacts_are_fetched_once_wherever_the_run_fails(tmp_path: Path, statu
     assert guest.fetched == ["/var/log/x"]
 
 
-def test_what_sudo_wrote_into_the_journal_is_kept_without_the_plans_secrets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("breaks_off", [None, OSError(errno.ENOSPC, "full"), InterruptedRunError("int")])
+def test_what_sudo_wrote_into_the_journal_is_kept_without_the_plans_secrets(
+    tmp_path: Path, breaks_off: Exception | None
+) -> None:
     class Telling(ScriptedMachine):
         def collect_evidence(self, into: Path, *, quickly: bool) -> str:
             (into / "guest").mkdir()
             (into / "guest/journal.txt").write_bytes(b"sudo: COMMAND=install --token s3cr3t-value \xff\n")
+            if breaks_off:
+                raise breaks_off
             return "logs"
 
-    text = 'provision: {run: "false", env: {API_TOKEN: s3cr3t-value}}'
+    text = 'provision: {run: "true", env: {API_TOKEN: s3cr3t-value}}'
     tell(tmp_path, Telling(ScriptedGuest(), "assert_reachable", ProvisionError("broken")), text=text)
     assert (tmp_path / "out/guest/journal.txt").read_bytes() == b"sudo: COMMAND=install --token *** \xff\n"
 

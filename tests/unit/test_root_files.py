@@ -39,6 +39,11 @@ def test_a_name_that_would_be_written_somewhere_else_is_refused(lines: list[str]
         listed(lines)
 
 
+def test_two_names_of_other_bytes_are_two_files() -> None:
+    lines = [b"/12/100644/0/0/caf\xe8/1/", b"/13/100644/0/0/caf\xe9/1/"]
+    assert len(listed([line.decode(errors="surrogateescape") for line in lines])) == 2
+
+
 def test_an_entry_whose_file_was_removed_is_none() -> None:
     assert listed(["/0/000000/0/0/old/0/", "/0/000000/0/0//0/", ""]) == {}
 
