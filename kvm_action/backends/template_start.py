@@ -14,6 +14,7 @@ from kvm_action.backends.freezing import Freezer
 from kvm_action.backends.parts import Parts
 from kvm_action.backends.start_choice import Chooser, Start
 from kvm_action.backends.waking import Owner, load, renew, wait_for_network
+from kvm_action.errors import HostError
 from kvm_action.events import Note
 from kvm_action.frozen import Draft, NoRoomError, Shape, Template
 from kvm_action.hypervisor.domain import Domain
@@ -26,6 +27,8 @@ from kvm_action.renewal import scripts_digest
 
 ONLINE: Final = {"kvm": timedelta(seconds=20), "tcg": timedelta(seconds=60)}
 """From the card being plugged in to its address."""
+_FILE_REFUSED: Final = "No file descriptor supplied"
+"""QEMU's words when the kernel did not let it receive one."""
 
 
 def choose_start(parts: Parts) -> Start:
@@ -54,16 +57,32 @@ def wake(parts: Parts, template: Template) -> str:
     parts.watch.reached("agent")
     # The guest finds its card while it is being renewed, but nobody talks to it before it is another machine.
     card = replace(parts.spec(), network=parts.plan.machine.network)
-    domain.plug_in(network_card_xml(card, link="down"))
+    driver = _plug_in(domain, card)
     password = parts.plan.user.password
     owner = Owner(parts.plan.user.name, password.get_secret_value() if password else "")
     proof = renew(domain, template, parts.identity, owner, parts.watch.patient)
     parts.watch.reached("identity")
-    domain.change(network_card_xml(card, link="up"))
+    domain.change(network_card_xml(card, link="up", driver=driver))
     parts.address  # noqa: B018 - with user-mode networking its port is forwarded while the guest finds the card
     told = replace(parts.start.info, clock_difference=proof.clock_difference)
     parts.start = replace(parts.start, info=told)
     return f"{domain.name}, from template {template.key}"
+
+
+def _plug_in(domain: Domain, card: DomainSpec) -> str:
+    """Plug in the card, its cable pulled out; returns the driver that was asked for.
+
+    libvirt's AppArmor profile of a machine that began without a card lets QEMU have none of vhost-net's files
+    (seen on Debian 13): then QEMU moves the packets itself.
+    """
+    try:
+        domain.plug_in(network_card_xml(card, link="down"))
+    except HostError as error:
+        if _FILE_REFUSED not in error.message:
+            raise
+        domain.plug_in(network_card_xml(card, link="down", driver="qemu"))
+        return "qemu"
+    return ""
 
 
 def wait_until_online(parts: Parts) -> str:

@@ -66,9 +66,12 @@ def domain_xml(spec: DomainSpec) -> str:
     )
 
 
-def network_card_xml(spec: DomainSpec, *, link: str) -> str:
-    """The network card alone, to be plugged in; ``link``: is its cable ``up`` or ``down``?"""
-    return render("network_card.xml.j2", spec=spec, nic=NIC, link=link)
+def network_card_xml(spec: DomainSpec, *, link: str, driver: str = "") -> str:
+    """The network card alone, to be plugged in; ``link``: is its cable ``up`` or ``down``?
+
+    ``driver``: who moves its packets, ``vhost`` (the host's kernel) or ``qemu``; empty leaves that to libvirt.
+    """
+    return render("network_card.xml.j2", spec=spec, nic=NIC, link=link, driver=driver)
 
 
 def random_mac() -> str:
