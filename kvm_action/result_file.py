@@ -4,6 +4,7 @@ In JSON ``Failure.failure_class`` is called ``class``; dates are ISO 8601 in UTC
 """
 
 import json
+import os
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -49,6 +50,17 @@ def read(path: Path) -> RunResult:
         raise PlanError(f"could not read {path}: {error.strerror}", _HINT) from error
     except UnicodeDecodeError as error:
         raise PlanError(f"{path} is not a result: it is not text (UTF-8)", _HINT) from error
+
+
+def below(folder: Path) -> tuple[Path, ...]:
+    """The result.json of each run whose folder is ``folder`` or lies in it; nothing from inside a run's folder."""
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder):
+        if "result.json" in files:
+            found.append(Path(here, "result.json"))
+        if {"result.json", "events.jsonl"} & {*files}:
+            folders.clear()  # a run's: what is deeper came out of its guest
+    return tuple(sorted(found))
 
 
 def loads(text: str, source: str = "result") -> RunResult:

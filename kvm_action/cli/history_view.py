@@ -52,7 +52,8 @@ def standing_line(one: Standing) -> str:
     """``hello on kvm: green since 2026-11-24 (3 runs)``."""
     word = "green" if one.is_green else f"{one.newest.outcome} in {one.newest.failed_step or 'no step'}"
     count = f"{one.streak} run{'' if one.streak == 1 else 's'}"
-    name = f"{plain_line(one.plan, 60)} on {plain_line(one.backend, 20)}"
+    on = ", ".join(word for word in (one.backend, one.image) if word)
+    name = f"{plain_line(one.plan, 60)} on {plain_line(on, 60)}"
     line = f"{name}: {word} since {one.since:%Y-%m-%d %H:%M} ({count})"
     return line if one.is_green else f"{line}: {plain_line(one.newest.failure, 200)}"
 
@@ -118,6 +119,7 @@ def check_json(
             {
                 "plan": one.plan,
                 "backend": one.backend,
+                "image": one.image,
                 "is_green": one.is_green,
                 "since": one.since.isoformat(),
                 "streak": one.streak,

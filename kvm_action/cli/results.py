@@ -15,7 +15,7 @@ from kvm_action.results import Outcome
 @click.option("--check", is_flag=True, help="Exit 1 when a run did not pass.")
 def command(folder: Path, check: bool) -> ExitCode:
     """Print every result.json below FOLDER as one Markdown table, what did not pass first."""
-    files = sorted(folder.rglob("result.json"))
+    files = result_file.below(folder)
     if not files:
         raise PlanError(f"there is no result.json below {folder}", "Give the folder of several runs' results.")
     results = [result_file.read(file) for file in files]

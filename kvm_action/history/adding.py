@@ -27,10 +27,13 @@ _SUFFIXES: Final = frozenset({".png", ".ppm", ".jpg", ".jpeg", ".webp"})
 
 
 def results_in(path: Path) -> tuple[Path, ...]:
-    """``path`` itself, or every result.json below it but a bench's warm-ups. Raises PlanError if there is none."""
+    """``path`` itself, or the result.json of every run below it but a bench's warm-ups. Raises PlanError for none.
+
+    Not what lies deeper in the folder of a run: that came out of its guest, which may call a file what it likes.
+    """
     if not path.is_dir():
         return (path,)
-    found = tuple(file for file in sorted(path.rglob("result.json")) if not file.parent.name.endswith("-warmup"))
+    found = tuple(file for file in result_file.below(path) if not file.parent.name.endswith("-warmup"))
     if not found:
         raise PlanError(f"there is no result.json in {path}", "give the output folder of a run")
     return found

@@ -34,11 +34,11 @@ class SinceGreen:
 
 
 def last_green_before(run: Record, records: Sequence[Record]) -> Record | None:
-    """The newest green run of the same plan and backend that started before ``run``."""
+    """The newest green run of the same plan, backend and image (if ``run`` has one) that started before it."""
     for record in reversed(records):
         if record.key == run.key or record.started_at > run.started_at or not record.is_green:
             continue
-        if (record.plan, record.backend) == (run.plan, run.backend):
+        if (record.plan, record.backend) == (run.plan, run.backend) and run.image in (record.image, ""):
             return record
     return None
 

@@ -5,8 +5,8 @@ robust standard deviations (MAD), and by the metric's least difference. Once out
 a finding.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
 from typing import Final
@@ -55,12 +55,19 @@ def findings(
 ) -> tuple[Finding, ...]:
     """What the newest run of each series shows. Only green runs count: one that broke took another time."""
     green = by_series(record for record in records if record.is_green)
+    newest = {replace(key, fingerprint=""): series[-1].key for key, series in _oldest_first(green)}
     found = (
         _finding(key, metric, series, window, least_effect)
         for key, series in sorted(green.items())
+        if newest[replace(key, fingerprint="")]
+        == series[-1].key  # else it ended: that machine has another kernel now
         for metric in METRICS
     )
     return tuple(one for one in found if one)
+
+
+def _oldest_first(green: Mapping[SeriesKey, Sequence[Record]]) -> list[tuple[SeriesKey, Sequence[Record]]]:
+    return sorted(green.items(), key=lambda item: (item[1][-1].started_at, item[1][-1].key))
 
 
 def _finding(
@@ -70,11 +77,10 @@ def _finding(
     if len(measured) < LEAST_WINDOW + 1:
         return None
     before = [value for _, value in measured[-window - 2 : -2]]
-    (base, _), (_, previous), (run, now) = measured[-3:]
+    (_, previous), (run, now) = measured[-2:]
     if len(before) < LEAST_WINDOW:  # six runs: too few to confirm anything, enough to suspect
         before = [value for _, value in measured[:-1]]
         previous = median(before)
-        base = measured[-2][0]
     usual, spread = median(before), mad(before)
     limit = max(least_effect * usual, _deviations(len(before)) * spread, metric.least)
     if abs(now - usual) <= limit:
@@ -90,7 +96,7 @@ def _finding(
         now=now,
         runs=len(before),
         run=run,
-        base=base if is_confirmed or len(measured) < LEAST_WINDOW + 2 else measured[-2][0],
+        base=next((one for one, value in reversed(measured[:-1]) if abs(value - usual) <= limit), measured[0][0]),
     )
 
 

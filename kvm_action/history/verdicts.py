@@ -1,6 +1,6 @@
 """How a plan stands (green? since when?) and how its checks did over time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -15,10 +15,11 @@ _BAD: Final = {CheckOutcome.FAILED, CheckOutcome.ERROR}
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A plan on a backend: its newest run, and since when it has been as it is."""
+    """A plan on a backend and an image: its newest run, and since when it has been as it is."""
 
     plan: str
     backend: str
+    image: str
     newest: Record
     since: datetime
     streak: int
@@ -57,20 +58,28 @@ class CheckHistory:
 
 def standings(records: Iterable[Record]) -> tuple[Standing, ...]:
     """How each plan stands, broken ones first. Runs that were interrupted say nothing and do not count."""
-    groups: dict[tuple[str, str], list[Record]] = {}
+    plans: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if record.outcome is not Outcome.INTERRUPTED:
-            groups.setdefault((record.plan, record.backend), []).append(record)
-    found = [_standing(*key, group) for key, group in groups.items()]
-    return tuple(sorted(found, key=lambda one: (one.is_green, one.plan, one.backend)))
+            plans.setdefault((record.plan, record.backend), []).append(record)
+    found = [_standing(*key, image, group) for key, runs in plans.items() for image, group in _by_image(runs)]
+    return tuple(sorted(found, key=lambda one: (one.is_green, one.plan, one.backend, one.image)))
 
 
-def _standing(plan: str, backend: str, records: Sequence[Record]) -> Standing:
+def _by_image(runs: Sequence[Record]) -> Iterator[tuple[str, Sequence[Record]]]:
+    """Each image that the plan still runs on, with its runs; a run that never got an image counts for all."""
+    images = sorted({run.image for run in runs[-RECENT:] if run.image}) or [runs[-1].image]
+    for image in images:
+        yield image, [run for run in runs if run.image in (image, "")]
+
+
+def _standing(plan: str, backend: str, image: str, records: Sequence[Record]) -> Standing:
     newest = records[-1]
     turned = next((at for at in range(len(records), 0, -1) if records[at - 1].is_green != newest.is_green), 0)
     return Standing(
         plan=plan,
         backend=backend,
+        image=image,
         newest=newest,
         since=records[turned].started_at,
         streak=len(records) - turned,

@@ -82,6 +82,44 @@ def test_another_host_is_another_series(tmp_path: Path) -> None:
     assert findings(records(tmp_path, *here, *there)) == ()
 
 
+@pytest.mark.parametrize("slow", [2, 3, 5])
+def test_a_regression_is_compared_with_the_last_run_that_was_as_usual(tmp_path: Path, slow: int) -> None:
+    (finding,) = [one for one in found(tmp_path, *USUAL, *[118.0] * slow) if one.metric.name == "total"]
+    assert finding.base.seconds == USUAL[-1]
+
+
+def test_a_series_that_ended_with_a_kernel_is_not_held_against_the_next_one(tmp_path: Path) -> None:
+    upgraded = replace(samples.passed_run(), host=replace(samples.passed_run().host, fingerprint="newer kernel"))
+    old = histories.series(*USUAL, 118.0, 119.0)
+    new = [replace(run, id=f"new-{run.id}", started_at=run.started_at + timedelta(days=60))
+           for run in histories.series(*USUAL, *USUAL, base=upgraded)]  # fmt: skip
+    assert findings(records(tmp_path / "a", *old)) != ()
+    assert findings(records(tmp_path / "b", *old, *new)) == ()
+
+
+def test_a_plan_stands_on_each_image_by_itself(tmp_path: Path) -> None:
+    def on(image: str, number: int, base: RunResult) -> RunResult:
+        run = histories.run_at(number, 1.0, base=base)
+        return replace(run, id=f"{image}-{number}", image=replace(run.image, name=image))
+
+    runs = [
+        run
+        for number in range(0, 6, 2)
+        for run in (
+            on("debian-12", number, samples.failed_check_run()),
+            on("debian-13", number + 1, samples.passed_run()),
+        )
+    ]
+    found = standings(records(tmp_path, *runs))
+    assert [(one.image, one.is_green, one.runs) for one in found] == [
+        ("debian-12", False, 3),
+        ("debian-13", True, 3),
+    ]
+    without = replace(histories.run_at(9, 1.0, base=samples.plan_error_run()), image=None)
+    found = standings(records(tmp_path / "more", *runs, replace(without, plan=runs[0].plan, backend="kvm")))
+    assert [one.is_green for one in found] == [False, False], "a run that never got an image speaks for all"
+
+
 def test_runs_that_broke_are_not_measured(tmp_path: Path) -> None:
     quick = histories.series(*USUAL, 3.0, 3.0)
     broken = [
@@ -155,7 +193,7 @@ def test_check_exits_1_on_a_confirmed_regression_only_when_asked(tmp_path: Path)
     told = runner.invoke(command, ["check", "--in", str(tmp_path)], standalone_mode=False)
     assert told.return_value == 0
     assert "regression: Total of vps, debian-13, kvm (kvm, boot): 1 min 59 s, 19% more than usual" in told.output
-    assert "vps on kvm: green since 2026-01-05 08:00 (10 runs)" in told.output
+    assert "vps on kvm, debian-13: green since 2026-01-05 08:00 (10 runs)" in told.output
     asked = runner.invoke(command, ["check", "--in", str(tmp_path), "--fail-on-regression"], standalone_mode=False)
     assert asked.return_value == 1
     document = json.loads(runner.invoke(command, ["check", "--in", str(tmp_path), "--json"]).stdout)

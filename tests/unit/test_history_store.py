@@ -215,6 +215,18 @@ def test_where_things_lay_on_the_host_is_not_kept(tmp_path: Path) -> None:
     assert '"report.html"' in text
 
 
+def test_a_file_of_a_guest_is_no_run(tmp_path: Path) -> None:
+    red = replace(samples.failed_check_run(), id="red")
+    forged = replace(samples.passed_run(), id="forged")
+    output_folder(tmp_path / "runs/red", red)
+    output_folder(tmp_path / "runs/red/artifacts/srv", forged)
+    (tmp_path / "runs/red/artifacts/result.json").write_text('{"score": 1}')
+    (tmp_path / "runs/killed").mkdir()
+    (tmp_path / "runs/killed/events.jsonl").write_text("")
+    output_folder(tmp_path / "runs/killed/artifacts", forged)
+    assert results_in(tmp_path / "runs") == (tmp_path / "runs/red/result.json",)
+
+
 def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"there is no result\.json"):
         results_in(tmp_path)
