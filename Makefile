@@ -87,10 +87,13 @@ test-site: .host-tests .host-site setup ## the site in a real browser: every pag
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	$(PYTEST) tests/site -m browser
 
+# In a job's container the checkout is another user's, which git refuses; the branch would be left out unseen.
+GIT := git -c safe.directory="$(CURDIR)"
+
 site: .host-site setup ## make _site/ of history/, of the branch kvm-e2e-history if there is one, and of site/
 	@rm -rf build/history && mkdir -p build && cp -R history build/history
-	@if git rev-parse --quiet --verify origin/kvm-e2e-history >/dev/null; then \
-	    git archive origin/kvm-e2e-history | tar --extract --directory build/history --skip-old-files; fi
+	@if $(GIT) rev-parse --quiet --verify origin/kvm-e2e-history >/dev/null; then \
+	    $(GIT) archive origin/kvm-e2e-history | tar --extract --directory build/history --skip-old-files; fi
 	@$(BIN)/kvm-e2e site build --strict --in build/history
 
 bench: .host-bench setup ## the tool beside what it is measured by; ROWS="copy hello" for some (10 minutes in emulation)
@@ -119,7 +122,7 @@ test-action: .host-action setup $(ACTION_TESTS) ## the GitHub action: act, real 
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
-requirements: $(ACTION_TESTS) ## lock the action's Python packages anew, with hashes
+requirements: .host-action $(ACTION_TESTS) ## lock the action's Python packages anew, with hashes
 	$(LOCK) pyproject.toml --output-file tools/requirements.txt
 	@printf 'setuptools\nwheel\n' | $(LOCK) --no-annotate - --output-file tools/requirements-build.txt
 

@@ -33,9 +33,12 @@ def format_size(count: int) -> str:
 def parse_duration(text: str) -> timedelta:
     """A duration such as ``30m``, ``1h30m``, ``90s`` or ``1.5h``. Raises ValueError when the text is none."""
     try:
-        return durationpy.from_str(text.strip())
+        found: timedelta = durationpy.from_str(text.strip())
     except durationpy.DurationError as error:
         raise ValueError(f"not a duration: {text!r}") from error
+    if found < timedelta(0):
+        raise ValueError(f"not a duration: {text!r}")
+    return found
 
 
 def format_duration(duration: timedelta) -> str:

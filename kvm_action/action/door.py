@@ -138,7 +138,10 @@ class Call:
         identity = Identity(
             name=name,
             sha=job.sha,
-            external_id="/".join(("kvm-e2e", job.run, job.attempt, job.job, self.telling.index, name)),
+            # the last part: another step of this job may run the same plan, and must not write over this one
+            external_id="/".join(
+                ("kvm-e2e", job.run, job.attempt, job.job, self.telling.index, secrets.token_hex(8))
+            ),
             details_url=job.url,
         )
         access = Access(repository=job.repository, token=inputs.token, api=job.api)

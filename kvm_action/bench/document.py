@@ -87,7 +87,8 @@ def to_smaller_is_better(bench: Bench) -> str:
             "unit": row.unit,
             "value": summary.median,
             "range": f"± {summary.mad:.3g}",
-            "extra": f"n = {summary.count}, median within {summary.low:.4g} … {summary.high:.4g} (95 %)",
+            "extra": f"n = {summary.count}, median within {summary.low:.4g} … {summary.high:.4g} "
+            f"({100 * summary.confidence:.0f} %)",
         }
         for series in bench.series
         for row in ROWS

@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A series in the samples' own unit. ``low``/``high``: the bootstrap interval of the median (95 %)."""
+    """A series in the samples' own unit. ``low``/``high``: the bootstrap interval of the median."""
 
     count: int
     median: float
@@ -47,6 +47,11 @@ class Summary:
     high: float
     least: float
     most: float
+
+    @property
+    def confidence(self) -> float:
+        """How sure the interval is. That of few samples is their whole range, and misses the median more often."""
+        return min(CONFIDENCE, 1 - 2.0 ** (1 - self.count))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from math import isinf
 
 from kvm_action.bench.rows import ROWS, Row, Unit
 from kvm_action.bench.samples import Bench, Contrast, Series, contrasts
-from kvm_action.bench.statistics import Comparison, Summary, Verdict
+from kvm_action.bench.statistics import CONFIDENCE, Comparison, Summary, Verdict
 from kvm_action.units import format_seconds, format_size
 
 LEGEND = (
-    "median ± spread (MAD) [95 % bootstrap interval of the median]; differences by a permutation test at 1 %, "
-    "5 % at the least"
+    "median ± spread (MAD) [bootstrap interval of the median, 95 % sure unless it says less]; differences by a "
+    "permutation test at 1 %, 5 % at the least"
 )
 
 
@@ -65,7 +65,8 @@ def _spread(row: Row, summary: Summary) -> str:
     if summary.count == 1:
         return "(one sample)"
     low, high = amount(row, summary.low), amount(row, summary.high)
-    return f"± {amount(row, summary.mad)} [{low} … {high}]"
+    less = "" if summary.confidence >= CONFIDENCE else f", {100 * summary.confidence:.0f} %"
+    return f"± {amount(row, summary.mad)} [{low} … {high}{less}]"
 
 
 def _difference(row: Row, pair: tuple[object, object], found: Sequence[Contrast]) -> str:

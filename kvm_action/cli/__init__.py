@@ -1,5 +1,7 @@
 """The command line. One module per command, imported only when it is used; one catch, at the top."""
 
+import io
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -69,4 +71,6 @@ def root() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign shows a question mark
     return guarded(lambda: root.main(argv, prog_name="kvm-e2e", standalone_mode=False))

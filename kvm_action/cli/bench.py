@@ -16,7 +16,8 @@ from kvm_action.bench.samples import Bench
 from kvm_action.bench.table import table_of
 from kvm_action.cli.options import DURATION, choice
 from kvm_action.cli.run import Options, output_folder, run_plan
-from kvm_action.errors import ExitCode
+from kvm_action.cli.terminal.stream import unbreakable
+from kvm_action.errors import ExitCode, PlanError
 from kvm_action.events import Event
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
@@ -61,13 +62,15 @@ def command(plan: Path, overrides: tuple[str, ...], **chosen: object) -> int:
     id_ = new_run_id(datetime.now(UTC))
     wanted = chosen["out"]
     out = output_folder(wanted if isinstance(wanted, Path) else Path("kvm-e2e-results") / f"bench-{id_}")
+    if (out / "bench.json").exists() or (out / "samples").exists():
+        raise PlanError(f"{out} holds another bench", "choose another --out, or remove it")
     stream = sys.stderr if chosen["as_json"] else sys.stdout
     bench = _measure(loaded, id_, out, chosen, stream)
     save(bench, out)
     show(bench, stream)
     click.echo(f"samples and tables: {out}", file=stream)
     if chosen["as_json"]:
-        click.echo(document.to_json(bench), nl=False)
+        click.echo(document.to_json(bench), nl=False, file=unbreakable(sys.stdout))
     return exit_code(bench)
 
 

@@ -14,6 +14,7 @@ from kvm_action.backends.kvm import KvmBackend
 from kvm_action.backends.settings import Settings
 from kvm_action.cli.options import DURATION, choice
 from kvm_action.cli.terminal import terminal_sink
+from kvm_action.cli.terminal.stream import unbreakable
 from kvm_action.errors import HostError, PlanError
 from kvm_action.events import Sink, tee
 from kvm_action.events_file import events_file
@@ -71,7 +72,7 @@ def command(plan: Path, overrides: tuple[str, ...], **chosen: object) -> int:
     loaded = load_plan(plan, overrides)
     result = run_plan(loaded, options)
     if options.as_json:
-        click.echo(result_file.dumps(result), nl=False)
+        click.echo(result_file.dumps(result), nl=False, file=unbreakable(sys.stdout))
     return result.exit_code
 
 

@@ -7,6 +7,7 @@ from github import Auth, Github
 from github.Repository import Repository
 
 from kvm_action import __version__
+from kvm_action.errors import PlanError
 
 TIMEOUT: Final = 10
 """Seconds for one request."""
@@ -23,7 +24,9 @@ class Access:
 
 
 def repository(access: Access) -> Repository:
-    """The repository. The first request happens with the first use."""
+    """The repository. The first request happens with the first use. Raises PlanError for what is no address."""
+    if not access.api.startswith(("https://", "http://")):
+        raise PlanError(f"{access.api!r} is no address of an API", "write it as https://HOST/api/v3")
     client = Github(
         auth=Auth.Token(access.token),
         base_url=access.api.rstrip("/"),

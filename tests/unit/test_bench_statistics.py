@@ -139,3 +139,8 @@ def test_the_same_samples_give_the_same_figures_every_time() -> None:
     first, second = noise(random, 12), noise(random, 12)
     assert compare(first, second) == compare(first, second)
     assert mad(first) == mad(list(reversed(first)))
+
+
+@pytest.mark.parametrize(("count", "sure"), [(2, 0.5), (3, 0.75), (5, 0.9375), (6, 0.95), (20, 0.95)])
+def test_the_interval_of_few_samples_says_how_little_it_is_worth(count: int, sure: float) -> None:
+    assert summarise([float(n) for n in range(count)]).confidence == sure

@@ -1,9 +1,14 @@
 """The command line itself: names that are nearly right, and choices as they are documented."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import samples
 
+from kvm_action import result_file
 from kvm_action.cli import COMMANDS, main
 from kvm_action.errors import ExitCode
 
@@ -35,3 +40,30 @@ def test_the_list_of_commands_is_whole_on_a_narrow_terminal(
     monkeypatch.setenv("COLUMNS", "60")
     main([group, "--help"])
     assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_a_terminal_that_lacks_a_sign_gets_a_question_mark(tmp_path: Path) -> None:
+    result_file.write(samples.passed_run(), tmp_path / "result.json")
+    line = [sys.executable, "-m", "kvm_action", "results", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(line, check=False, env=environment, capture_output=True)
+    assert (ended.returncode, b"?" in ended.stdout) == (0, True), ended.stderr
+
+
+def test_the_folder_of_another_bench_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.yml").write_text("provision: {run: 'true'}\n")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/bench.json").write_text("hours of work")
+    assert main(["bench", str(tmp_path / "plan.yml"), "--out", str(tmp_path / "b")]) == ExitCode.USAGE
+    assert "another bench" in capsys.readouterr().err
+    assert (tmp_path / "b/bench.json").read_text() == "hours of work"
+
+
+def test_an_api_without_a_scheme_is_a_wrong_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result_file.write(samples.passed_run(), tmp_path / "result.json")
+    words = ["publish", str(tmp_path / "result.json"), "--repository", "a/b", "--sha", "0" * 40]
+    monkeypatch.setenv("GITHUB_TOKEN", "none")
+    assert main([*words, "--api-url", "github.example.com/api/v3"]) == ExitCode.USAGE
+    assert "https://HOST/api/v3" in capsys.readouterr().err

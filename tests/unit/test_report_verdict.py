@@ -56,7 +56,10 @@ def test_a_run_without_a_recorded_reason_still_says_that_it_did_not_pass() -> No
 def test_the_command_to_try_at_home_is_quoted_for_the_shell() -> None:
     run = samples.failed_provision_run()
     told = command(replace(run, plan=replace(run.plan, path="my plans/$(id).yml")))
-    assert told == "kvm-e2e run 'my plans/$(id).yml' --backend kvm --accel kvm --start boot --keep on-failure"
+    assert told == (
+        "kvm-e2e run 'my plans/$(id).yml' --backend kvm --image debian-13"
+        " --accel kvm --start boot --keep on-failure"
+    )
 
 
 @pytest.mark.parametrize("length", [0.02, 0.4, 9, 59, 61, 239, 3599, 7300, 90_000, 1_000_000])

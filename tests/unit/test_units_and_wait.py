@@ -30,7 +30,7 @@ def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> Non
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "30", "m", "ten minutes", "1h 30"])
+@pytest.mark.parametrize("text", ["", "30", "m", "ten minutes", "1h 30", "-5m"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)
