@@ -4,8 +4,10 @@ import re
 import shlex
 from typing import Final
 
-_MARK: Final = re.compile(rb"\x1ekvm-e2e (\d+)\n")
+_MARK: Final = re.compile(rb"\x1ekvm-e2e (\d{1,10})\n")
 _MARK_WITHIN: Final = 1 << 16
+LEFT_BEHIND: Final = 30.0
+"""Seconds after a command's end for which we listen to what it left running, should that go on talking."""
 
 # TERM first: sudo passes it on to what it runs on a terminal of its own, where KILL of sudo would not reach.
 _KILL: Final = """\

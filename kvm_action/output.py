@@ -29,6 +29,11 @@ class Mask:
         lines = {line for secret in whole for line in secret.splitlines()}
         self._secrets = sorted((s for s in whole | lines if len(s) >= 4), key=len, reverse=True)
 
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest secret."""
+        return len(self._secrets[0]) if self._secrets else 0
+
     def hide(self, line: bytes) -> bytes:
         """``line`` without secrets."""
         for secret in self._secrets:
@@ -37,7 +42,7 @@ class Mask:
 
     def hide_text(self, text: str) -> str:
         """The same for text."""
-        return self.hide(text.encode(errors="surrogateescape")).decode(errors="surrogateescape")
+        return self.hide(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
 
 
 class OutputLog:
@@ -86,7 +91,9 @@ class OutputLog:
         *lines, rest = (self._open.get(stream, b"") + data).split(b"\n")
         for line in lines:
             self._take(stream, line, end=b"\n")
-        while len(rest) > LINE_LIMIT:
+        if len(rest) > LINE_LIMIT:
+            rest = self._mask.hide(rest)  # no cut may go through a secret, so what may begin one stays
+        while len(rest) > LINE_LIMIT + self._mask.longest:
             self._take(stream, rest[:LINE_LIMIT], end=b"")
             rest = rest[LINE_LIMIT:]
         self._open[stream] = rest

@@ -4,11 +4,12 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from shlex import join
+from threading import Event, Thread
 from typing import IO, Final, NoReturn
 
 from kvm_action.errors import HostError
@@ -17,6 +18,8 @@ from kvm_action.shortage import lack_of
 Process = subprocess.Popen[bytes]
 """A program that was started."""
 PIPE: Final = subprocess.PIPE
+_LINGER: Final = 2.0
+"""Seconds for which children may hold open the output of a program that has ended."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,34 @@ def run(
     words = tuple(str(word) for word in argv)
     with start(words, cwd=cwd, environment=environment, stdin=subprocess.PIPE) as process:
         try:
-            stdout, stderr = process.communicate(
-                stdin.encode() if stdin is not None else None, timeout.total_seconds()
-            )
+            with _nobody_lingers(process):
+                stdout, stderr = process.communicate(
+                    stdin.encode() if stdin is not None else None, timeout.total_seconds()
+                )
         except subprocess.TimeoutExpired:
             raise HostError(f"`{join(words)}` took longer than {timeout.total_seconds():.0f} s") from None
         finally:
             kill_group(process)
     return Completed(words, process.returncode, stdout.decode(errors=errors), stderr.decode(errors=errors))
+
+
+@contextlib.contextmanager
+def _nobody_lingers(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Children that hold a program's output open, or do not read its input, are killed soon after its end."""
+    done = Event()
+
+    def watch() -> None:
+        with contextlib.suppress(ChildProcessError):  # somebody has waited for it already
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        if not done.wait(_LINGER):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    Thread(target=watch, name="lingering", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def start(

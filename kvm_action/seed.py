@@ -4,6 +4,7 @@ https://docs.cloud-init.io/en/latest/reference/datasources/nocloud.html
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,8 @@ from typing import Final
 from kvm_action import iso
 
 VOLUME: Final = "cidata"
+_ESCAPED: Final = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
+"""What YAML takes for a line end, or does not take at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,5 +85,7 @@ def _network(mac: str) -> dict[str, object]:
 
 def _json(value: object) -> str:
     """JSON, which means the same in every YAML. cloud-init reads YAML 1.1, where a bare 52:54:00:51:56:17 is a
-    number to the base of 60, `yes` a truth value and 0123 an octal number."""
-    return json.dumps(value, indent=1) + "\n"
+    number to the base of 60, `yes` a truth value and 0123 an octal number. It knows no pairs of surrogates
+    either, by which JSON can write what is beyond U+FFFF."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"

@@ -60,7 +60,7 @@ def extract(stream: Readable, into: Path, limits: Limits) -> Received:
             extraction.take_all(archive)
     except _TooMuchError as reason:
         extraction.note(str(reason))
-    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+    except (tarfile.TarError, ValueError, EOFError, OverflowError, RecursionError) as error:
         extraction.note(f"the copy ended early: the stream is damaged ({error})")
     extraction.make_links()
     return extraction.received()

@@ -11,10 +11,11 @@ def find_command(pattern: str) -> str:
     """Find files by an absolute glob and pack them, the smallest first, so that a limit cuts the largest.
 
     ``*`` and ``?`` stay within a folder, ``**`` does not, hidden files match like others; a folder that matches
-    is taken with all below it. Needs GNU find, sort and tar in the guest. Nothing found is an empty archive.
+    is taken with all below it, and a link that the search begins at is followed. Needs GNU find, sort and tar in
+    the guest. Nothing found is an empty archive.
     """
     return (
-        f"find {quote(_base(pattern))} -regextype posix-extended -regex {quote(_regex(pattern))}"
+        f"find -H {quote(_base(pattern))} -regextype posix-extended -regex {quote(_regex(pattern))}"
         r" \( -type f -o -type l \) -printf '%s %p\0' 2>/dev/null"
         " | sort -zn | cut -z -d ' ' -f 2-"
         " | tar --create --file=- --format=gnu --hard-dereference --no-recursion"

@@ -14,12 +14,13 @@ from kvm_action.containers.hijacked import Hijacked
 from kvm_action.errors import GuestConnectionError
 from kvm_action.events import Stream
 from kvm_action.guest_io import LastWords
-from kvm_action.guest_shell import SessionMark, wrap
+from kvm_action.guest_shell import LEFT_BEHIND, SessionMark, wrap
 from kvm_action.wait import Deadline, until
 
 _GRACE: Final = 2.0
 """Seconds of quiet after which a command that has ended is over, although a daemon it left holds its output."""
 _LOOK: Final = 0.5
+_LOOK_AT_TALKER: Final = 5.0
 _PIECE: Final = 1 << 16
 
 # The SDK hands its socket over after the daemon's first answer and may lose what came with it: nothing is said
@@ -66,6 +67,7 @@ class Pump:
         self._frames = Frames()
         self._mark = SessionMark()
         self._moved = self._looked = time.monotonic()
+        self._ended_at: float | None = None
         with in_use():
             self._stream = Hijacked(engine.api.exec_start(execution, socket=True))
         self._socket = self._stream.socket
@@ -99,7 +101,7 @@ class Pump:
             return self._finish()
         if mask:
             self._moved = time.monotonic()
-        elif self._is_over():
+        if self._is_left_behind() if mask else self._is_over():
             return self._finish()
         if self._deadline.passed:
             raise OutOfTimeError
@@ -159,6 +161,15 @@ class Pump:
         self._looked = now
         with in_use():
             return self._ended() is not None
+
+    def _is_left_behind(self) -> bool:
+        """Did the command end long ago, so that what still talks is what it left running?"""
+        now = time.monotonic()
+        if self._ended_at is None and now - self._looked > _LOOK_AT_TALKER:
+            self._looked = now
+            with in_use():
+                self._ended_at = now if self._ended() is not None else None
+        return self._ended_at is not None and now - self._ended_at > LEFT_BEHIND
 
     def _finish(self) -> bool:
         if rest := self._mark.rest():

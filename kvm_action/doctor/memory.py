@@ -1,5 +1,6 @@
 """Memory, swap, huge pages and shared memory, as the kernel counts them."""
 
+import re
 from typing import Final
 
 from kvm_action.doctor.finding import Finding, Level, ok, warning
@@ -31,7 +32,10 @@ def memory(host: Host) -> Finding:
 def container_limit(host: Host) -> int | None:
     """Bytes that our control group may still take, None when there is no limit."""
     limit, used = host.text("/sys/fs/cgroup/memory.max"), host.text("/sys/fs/cgroup/memory.current")
-    return max(0, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else None
+    if not (limit.isdigit() and used.isdigit()):
+        return None
+    cache = re.search(r"^inactive_file (\d+)$", host.text("/sys/fs/cgroup/memory.stat"), re.MULTILINE)
+    return max(0, int(limit) - int(used) + (int(cache[1]) if cache else 0))  # the kernel gives cache back
 
 
 def swap(host: Host) -> Finding:

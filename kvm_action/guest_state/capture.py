@@ -69,7 +69,12 @@ def capture_again(guest: Guest, watched: Watched, before: GuestState) -> GuestSt
 
 def _look(guest: Guest, script: str, mark: str) -> dict[str, bytes]:
     answer = guest.run(script, timeout=TIME, sudo=True, keep_bytes=MOST)
-    return parsing.sections(answer.stdout, mark)
+    found = parsing.sections(answer.stdout, mark)
+    if answer.truncated and "contents" not in found:  # it comes last, and only it may be cut
+        raise CheckError(
+            "there are too many files to compare", "name fewer of them in `paths` of provision.idempotent"
+        )
+    return found
 
 
 def _read(guest: Guest, command: str, paths: Sequence[str]) -> bytes:

@@ -83,7 +83,10 @@ def _settled(*looks: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _of_files(before: GuestState, after: GuestState) -> Iterator[Change]:
-    for path in sorted((before.entries.keys() | after.entries.keys()) - {DPKG_STATUS}):
+    told_by_package = not any(_is_unknown(state, DPKG_STATUS) for state in (before, after))
+    for path in sorted(
+        (before.entries.keys() | after.entries.keys()) - ({DPKG_STATUS} if told_by_package else set())
+    ):
         if change := _Place(path, before, after).change():
             yield change
 

@@ -19,10 +19,14 @@ _IS_KEPT: Final = (
 TAR: Final = "tar -c -P --no-recursion --hard-dereference --null -T - -f -"
 HASH: Final = "xargs -0 -r sha256sum -z --"
 
+# A path that is a link is looked at as such, and what it leads to as well: a slash at the end follows it.
+_NAMED: Final = """set -- {paths}
+for path do shift; set -- "$@" "$path"; test ! -L "$path" || set -- "$@" "$path/"; done"""
+
 
 def first_look(mark: str, paths: Sequence[str]) -> str:
     """Everything, in sections that begin with ``mark``; the contents last, since they may be cut."""
-    holding = join(["/etc", DPKG_STATUS, *paths])
+    holding = f'{join(["/etc", DPKG_STATUS])} "$@"'
     is_hashed = rf"\( -path '/etc/*' ! {_IS_KEPT} -o ! -path '/etc/*' ! -path {DPKG_STATUS} \)"
     return "\n".join(
         [
@@ -43,6 +47,7 @@ def second_look(mark: str, paths: Sequence[str]) -> str:
             f"s units; {_UNITS}",
             "s tcp; cat /proc/net/tcp /proc/net/tcp6",
             "s udp; cat /proc/net/udp /proc/net/udp6",
-            f"s entries; find {join(['/etc', DPKG_STATUS, *UNIT_FOLDERS, *paths])} -xdev -printf {quote(_FORMAT)}",
+            _NAMED.format(paths=join(paths)),
+            f's entries; find {join(["/etc", DPKG_STATUS, *UNIT_FOLDERS])} "$@" -xdev -printf {quote(_FORMAT)}',
         ]
     )

@@ -91,13 +91,20 @@ def fetch_text(url: str, patience: Patience | None = None) -> str:
 @contextmanager
 def _client(patience: Patience, *before_each: Callable[[httpx.Request], None]) -> Iterator[httpx.Client]:
     """``before_each`` is called before each request, those that a redirection leads to included."""
-    with httpx.Client(
-        timeout=httpx.Timeout(patience.silence.total_seconds()),
-        headers={"Accept-Encoding": "identity", "User-Agent": "kvm-e2e"},
-        follow_redirects=True,
-        max_redirects=5,
-        event_hooks={"request": list(before_each)},
-    ) as client:
+    try:
+        made = httpx.Client(
+            timeout=httpx.Timeout(patience.silence.total_seconds()),
+            headers={"Accept-Encoding": "identity", "User-Agent": "kvm-e2e"},
+            follow_redirects=True,
+            max_redirects=5,
+            event_hooks={"request": list(before_each)},
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise HostError(
+            f"the proxy that the environment names cannot be used: {error}",
+            hint="look at ALL_PROXY, HTTPS_PROXY, HTTP_PROXY and NO_PROXY; a proxy is written http://HOST:PORT",
+        ) from error
+    with made as client:
         yield client
 
 

@@ -118,7 +118,12 @@ def hidden(result: CheckResult, mask: Mask) -> CheckResult:
     """The same result without the plan's secrets, which a program may have printed."""
     hide = mask.hide_text
     return replace(
-        result, expected=hide(result.expected), actual=hide(result.actual), message=hide(result.message)
+        result,
+        name=hide(result.name),
+        section=hide(result.section),
+        expected=hide(result.expected),
+        actual=hide(result.actual),
+        message=hide(result.message),
     )
 
 

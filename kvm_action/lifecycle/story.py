@@ -166,7 +166,11 @@ class Story:
 
     def _fail(self, context: RunContext, step: StepName, error: E2EError) -> tuple[StepOutcome, str]:
         """Note the first failure; returns the outcome and detail of its step."""
-        error = blame(step, context.machine.explain(error))
+        try:
+            error = context.machine.explain(error)
+        except RunEndedError as ended:  # looking for the cause takes time, in which a signal or the limit may come
+            error = ended
+        error = blame(step, error)
         if context.failure is None:
             context.failure = failure_of(step, error, context)
             context.exit_code = error.exit_code

@@ -147,7 +147,7 @@ def _is_there(path: Path, what: str) -> bool:
 def _similar_name(path: Path) -> str:
     try:
         names = [file.name for file in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):  # as in `_is_there`
         return "Paths of this host are relative to the plan's folder."
     close = get_close_matches(path.name, names, n=1)
     return f"Did you mean {close[0]}?" if close else "Paths of this host are relative to the plan's folder."

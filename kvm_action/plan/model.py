@@ -133,6 +133,12 @@ def _not_root(name: str) -> str:
     return name
 
 
+def _one_line(password: SecretStr) -> SecretStr:
+    if set(password.get_secret_value()) & {"\n", "\r", "\0"}:
+        raise rule("a password is one line of text")
+    return password
+
+
 class User(Part):
     """The user that the machine is made with, and that runs the script."""
 
@@ -142,7 +148,7 @@ class User(Part):
     """The user's name."""
     sudo: Switch = True
     """May it use sudo without a password?"""
-    password: SecretStr | None = None
+    password: Annotated[SecretStr, AfterValidator(_one_line)] | None = None
     """For logins other than SSH (console, RDP); never shown. None unless given."""
 
 

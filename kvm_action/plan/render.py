@@ -12,6 +12,10 @@ from kvm_action.plan.source import Source
 
 _SHOWN: Final = 20
 _WIDTH: Final = 100
+_MAY_BE_SECRET: Final = re.compile(
+    r"""(\b(?:(?i:\w*(?:password|secret|token|key))|[A-Z_][A-Z0-9_]+)["']?\s*:\s*)(\S.*)"""
+)
+"""In text that is no YAML: a password, or what looks like a variable of `env`."""
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
@@ -63,6 +67,8 @@ def _excerpt(line: str, span: Span) -> str:
 def _without_secrets(text: str, source: Source) -> list[str]:
     """The lines of ``text`` as they can be shown: secrets starred, control characters blanked."""
     lines = _LINE_END.split(text)
+    if not source.raw:  # it could not be read: nobody knows what is what
+        lines = [_MAY_BE_SECRET.sub(lambda found: found[1] + "*" * len(found[2]), line) for line in lines]
     for path in source.raw:
         span = source.spans[path]
         if not span.argument and schema.is_secret(path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
@@ -132,7 +133,12 @@ def _variable(value: object) -> object:
     return str(value) if type(value) is int else value
 
 
-Memory = Annotated[int, size(128 * MIB, 4 * TIB, "4GiB")]
+def _whole_mib(count: int) -> int:
+    """libvirt rounds a machine's memory up like this, and a memory file must be as large."""
+    return -(-count // MIB) * MIB
+
+
+Memory = Annotated[int, size(128 * MIB, 4 * TIB, "4GiB"), AfterValidator(_whole_mib)]
 Disk = Annotated[int, size(GIB, 16 * TIB, "25GiB")]  # ext4 ends at 16 TiB
 RunTime = Annotated[timedelta, duration(timedelta(seconds=1), timedelta(hours=120), "30m")]  # as a job's limit
 CheckTime = Annotated[timedelta, duration(timedelta(seconds=1), timedelta(hours=24), "90s")]

@@ -1,5 +1,6 @@
 """YAML text as nodes, and the parser's complaints in words that help. The only importer of ruamel's parser."""
 
+import re
 from typing import Final
 
 from ruamel.yaml import YAML
@@ -44,11 +45,13 @@ def _unprintable(text: str, position: int) -> Problem:
 def _syntax(error: MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     span = Span(mark.line + 1, mark.column + 1) if mark else Span(1, 1)
-    detail = " ".join(str(error.problem or error.context or error).split())
+    detail = _ALIAS.sub("alias", " ".join(str(error.problem or error.context or error).split()))
     context = f" {error.context}" if error.context and error.problem else ""
     return Problem(span, f"this is not YAML: {detail}{context}", _syntax_hint(detail))
 
 
+_ALIAS: Final = re.compile("alias '.*'")
+"""Text that begins with an asterisk may be a password."""
 _SYNTAX_HINTS: Final = {
     "'\\t'": "Indent with spaces: YAML allows no tabs there.",
     "mapping values are not allowed": 'Text that contains ": " has to stand in quotes.',

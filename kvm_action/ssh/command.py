@@ -11,7 +11,7 @@ import paramiko
 
 from kvm_action.events import Stream
 from kvm_action.guest_io import Sink
-from kvm_action.guest_shell import SessionMark
+from kvm_action.guest_shell import LEFT_BEHIND, SessionMark
 from kvm_action.ssh.link import Link, OutOfTimeError
 from kvm_action.ssh.transport import WINDOW
 from kvm_action.wait import Deadline
@@ -45,6 +45,7 @@ class Pump:
         self._packet = b""
         self._mark = SessionMark()
         self._moved = time.monotonic()
+        self._ended_at: float | None = None
         self._poll = select.poll()
         self._poll.register(channel.fileno(), select.POLLIN)
         channel.settimeout(_WINDOW_WAIT)
@@ -65,14 +66,14 @@ class Pump:
 
     def step(self) -> bool:
         """Move what can be moved, or wait a little; False when there is nothing more to come."""
-        received, sent = self._receive(), self._send()
-        if received or sent:
+        moved = any((self._receive(), self._send()))
+        if moved:
             self._moved = time.monotonic()
-        elif self._is_over():
+        if self._is_left_behind() or (not moved and self._is_over()):
             if rest := self._mark.rest():
                 self._sink(Stream.STDERR, rest)
             return False
-        elif self._packets is None:
+        if not moved and self._packets is None:
             self._wait()
         if self._deadline.passed:
             raise OutOfTimeError
@@ -120,6 +121,12 @@ class Pump:
         if channel.closed or (channel.eof_received and self.ended):
             return not (channel.recv_ready() or channel.recv_stderr_ready())
         return self.ended is not None and time.monotonic() - self._moved > _GRACE
+
+    def _is_left_behind(self) -> bool:
+        """Did the command end long ago, so that what still talks is what it left running?"""
+        if self._ended_at is None and self.ended:
+            self._ended_at = time.monotonic()
+        return self._ended_at is not None and time.monotonic() - self._ended_at > LEFT_BEHIND
 
     def _wait(self) -> None:
         seconds = min(_LOOK, self._deadline.left)

@@ -96,7 +96,8 @@ class Session:
         selection = select(tree.source, tree.exclude)
         is_file = not tree.source.is_dir()
         receive, name = unpack_command(tree.to, is_file=is_file, owner=self._ids)
-        with packing(selection, owner=self._ids, rename=name) as packed:
+        rename = name or (tree.source.name if is_file else "")  # a link to a file keeps its own name
+        with packing(selection, owner=self._ids, rename=rename) as packed:
             return self._send(packed, receive, tree, timeout)
 
     def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:

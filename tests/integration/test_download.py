@@ -233,3 +233,15 @@ def test_what_nobody_came_back_for_is_removed_after_two_weeks(shelf: Shelf, tmp_
     os.utime(old, (0, 0))
     with downloaded(shelf.address + PLACE, Checksum("sha256", "ab" * 32), tmp_path, lambda _line: None):
         assert not old.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ALL_PROXY", "socks://localhost:1"), ("NO_PROXY", "::1/128,fe80::/10,[::1]")]
+)
+def test_a_proxy_that_cannot_be_used_is_named_as_such(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(HostError, match="proxy that the environment names") as raised:
+        fetch_text("http://127.0.0.1:1/SHA256SUMS", FAST)
+    assert name in raised.value.hint

@@ -130,3 +130,21 @@ def test_what_the_plan_names_may_be_missing(tmp_path: Path) -> None:
         nowhere.write_text("now\n")
         after = capture_again(guest, watched, before)  # type: ignore[arg-type]
     assert f"file {nowhere} was added" in [tell(change) for change in differences(before, after)]
+
+
+def test_what_a_path_of_the_plan_leads_to_is_looked_at_too(tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "app.conf").write_text("same\n")
+    current = tmp_path / "current one"
+    current.symlink_to("1")
+    watched = Watched((str(current),))
+    with this_machine(tmp_path) as guest:
+        before = capture(guest, watched)  # type: ignore[arg-type]
+        (tmp_path / "1/app.conf").write_text("other\n")
+        after = capture_again(guest, watched, before)  # type: ignore[arg-type]
+        assert any("current one/app.conf" in tell(change) for change in differences(before, after))
+        current.unlink()
+        current.symlink_to("2")
+        again = capture_again(guest, watched, after)  # type: ignore[arg-type]
+    assert any(change.item == str(current) for change in differences(after, again))

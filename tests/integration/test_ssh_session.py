@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -25,7 +26,7 @@ from kvm_action.errors import (
 )
 from kvm_action.events import Stream
 from kvm_action.guest import Tree
-from kvm_action.ssh import Session, connect
+from kvm_action.ssh import Session, command, connect
 from kvm_action.wait import Deadline, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(SSHD is None, reason=MISSING)]
@@ -170,6 +171,16 @@ def test_a_daemon_that_keeps_the_output_open_does_not_hang_the_run(guest: Sessio
     os.kill(pid, 9)
 
 
+def test_a_daemon_that_goes_on_talking_does_not_hang_the_run_either(
+    guest: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "LEFT_BEHIND", 1.0)
+    ended = guest.run("(while :; do echo tick; sleep 0.1; done) & echo $! >&2", timeout=SOON)
+    assert ended.status == 0
+    assert b"tick" in ended.stdout
+    os.kill(int(ended.stderr), signal.SIGKILL)
+
+
 def test_several_threads_share_one_session(guest: Session) -> None:
     answers: dict[int, str] = {}
 
@@ -257,6 +268,15 @@ def test_a_file_becomes_its_target_whatever_letters_it_has(guest: Session, tree:
     assert (tmp_path / "deep/install.sh").stat().st_mode & 0o111
 
 
+def test_a_link_to_a_file_keeps_its_own_name(guest: Session, tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/install-v2.sh").write_text("x")
+    (tmp_path / "install.sh").symlink_to("scripts/install-v2.sh")
+    guest.put(Tree(tmp_path / "install.sh", f"{tmp_path}/there/"), SOON)
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["install.sh"]
+    assert not (tmp_path / "there/install.sh").is_symlink()
+
+
 def test_a_file_onto_a_folder_is_refused_with_what_to_write_instead(
     guest: Session, tree: Path, tmp_path: Path
 ) -> None:
@@ -311,6 +331,14 @@ def test_artifacts_come_back_below_their_whole_path(guest: Session, tree: Path, 
     assert len(received.notes) == 2
     assert "name is not safe" in received.notes[0]
     assert "a link to something that was not copied" in received.notes[1]
+
+
+def test_what_a_link_leads_to_comes_back_when_the_pattern_begins_there(guest: Session, tmp_path: Path) -> None:
+    (tmp_path / "releases/1").mkdir(parents=True)
+    (tmp_path / "releases/1/log").write_text("x")
+    (tmp_path / "current").symlink_to("releases/1")
+    received = guest.get(f"{tmp_path}/current/**", tmp_path / "into", limit_bytes=1 << 20, timeout=SOON)
+    assert [path.name for path in received.paths] == ["log"]
 
 
 def test_a_pattern_that_matches_nothing_is_an_empty_copy(guest: Session, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_pattern_matches_what_a_reader_expects(pattern: str, path: str, matche
     [("/var/log/**", "/var/log"), ("/*", "/"), ("/var/log/x", "/var/log/x"), ("/a b/c*", "'/a b'")],
 )
 def test_only_the_folder_that_can_hold_matches_is_searched(pattern: str, base: str) -> None:
-    assert find_command(pattern).startswith(f"find {base} ")
+    assert find_command(pattern).startswith(f"find -H {base} ")
 
 
 def test_a_pattern_cannot_leave_its_quotes() -> None:

@@ -151,6 +151,13 @@ def test_a_stream_that_breaks_off_keeps_what_came_whole(tmp_path: Path) -> None:
     assert "damaged" in received.notes[0]
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_without_end_are_reported_and_raise_nothing(tmp_path: Path, kind: bytes) -> None:
+    headers = [entry("a", b"14 path=x\n", kind) for _ in range(1200)]
+    received = extract(stream(*headers), tmp_path, PLENTY)
+    assert "the copy ended early" in received.notes[0]
+
+
 def test_garbage_is_reported_and_raises_nothing(tmp_path: Path) -> None:
     received = extract(io.BytesIO(os.urandom(4096)), tmp_path, PLENTY)
     assert received.paths == ()

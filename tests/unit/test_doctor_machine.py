@@ -104,6 +104,16 @@ def test_a_containers_limit_counts_though_the_host_has_plenty(tmp_path: Path) ->
     assert "container may only take 512 MiB more" in found.seen
 
 
+def test_cache_that_the_kernel_gives_back_is_not_taken(tmp_path: Path) -> None:
+    files = {
+        "/proc/meminfo": meminfo(MemTotal=64 << 20, MemAvailable=60 << 20),
+        "/sys/fs/cgroup/memory.max": f"{8 * GIB}\n",
+        "/sys/fs/cgroup/memory.current": f"{8 * GIB - (100 << 20)}\n",
+        "/sys/fs/cgroup/memory.stat": f"anon 1\ninactive_file {7 * GIB}\nslab 2\n",
+    }
+    assert memory.memory(host(tmp_path, files)).level is Level.OK
+
+
 def test_no_limit_is_no_limit(tmp_path: Path) -> None:
     files = {"/sys/fs/cgroup/memory.max": "max\n", "/sys/fs/cgroup/memory.current": "1\n"}
     assert memory.container_limit(host(tmp_path, files)) is None

@@ -1,6 +1,7 @@
 """What a second run of a script changed: found, told with a small difference, and never with a secret."""
 
 import io
+import re
 import struct
 import tarfile
 from dataclasses import replace
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvm_action.guest_state import debian, parsing
+from kvm_action.errors import CheckError
+from kvm_action.guest import GuestOutput
+from kvm_action.guest_state import Watched, capture, debian, parsing
 from kvm_action.guest_state.differences import MOST_CHANGES, differences
 from kvm_action.guest_state.model import DPKG_STATUS, Entry, GuestState
 from kvm_action.guest_state.text_diff import LINES, Remark, text_diff
@@ -228,3 +231,33 @@ def test_a_file_of_the_stream_that_lies_about_its_size_takes_no_memory(claimed: 
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         archive.addfile(info, io.BytesIO(b""))
     assert parsing.contents(buffer.getvalue()).get("/etc/a", b"") == b""
+
+
+def test_without_a_list_of_packages_that_the_packages_changed_is_told_all_the_same() -> None:
+    before = GuestState({DPKG_STATUS: FILE}, {}, {})
+    after = GuestState({DPKG_STATUS: replace(FILE, size=9, stamp="8/2.0")}, {}, {})
+    assert only(before, after).item == DPKG_STATUS
+
+
+def test_a_look_that_was_cut_before_its_end_is_no_look() -> None:
+    class Cut:
+        def run(self, command: str, **_options: object) -> GuestOutput:
+            mark = re.search("[0-9a-f]{32}", command)[0]
+            return GuestOutput(
+                command, 0, f"\n{mark} entries\nd 755 0:0 1 1/1 /etc\0\0".encode(), b"", truncated=True
+            )
+
+    with pytest.raises(CheckError, match="too many files"):
+        capture(Cut(), Watched())
+
+
+@pytest.mark.parametrize("unit", ["apt-cacher-ng", "user-api", "session-store", "run-jobs", "runner"])
+def test_a_service_of_the_users_own_is_compared_whatever_it_is_called(unit: str) -> None:
+    assert parsing.units(f"{unit}.service loaded active running X\n".encode())
+
+
+@pytest.mark.parametrize(
+    "unit", ["apt-daily-upgrade", "user@1000", "run-r12ab34", "run-u12", "run-p1-i2", "systemd-tmpfiles-clean"]
+)
+def test_a_service_that_the_system_starts_by_itself_is_not_compared(unit: str) -> None:
+    assert not parsing.units(f"{unit}.service loaded active running X\n".encode())

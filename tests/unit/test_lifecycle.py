@@ -20,14 +20,18 @@ from kvm_action.errors import (
     HostError,
     InterruptedRunError,
     ProvisionError,
+    RunEndedError,
+    RunLimitError,
 )
-from kvm_action.events import Event, RunFinished, StepFinished, Stream
+from kvm_action.events import Event, RunFinished, StepFinished, StepStarted, Stream
 from kvm_action.guest import GuestOutput, MachineFacts, Received, Skipped, Tree
 from kvm_action.lifecycle.files import remove_what_a_killed_run_left
 from kvm_action.lifecycle.provision import why
+from kvm_action.lifecycle.steps import hidden
+from kvm_action.output import Mask
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Keep
-from kvm_action.results import CheckResult, Outcome, RunResult, SnapshotInfo, StepName, StepOutcome
+from kvm_action.results import CheckOutcome, CheckResult, Outcome, RunResult, SnapshotInfo, StepName, StepOutcome
 
 
 @dataclass
@@ -385,3 +389,25 @@ def test_files_of_a_killed_run_are_not_the_next_ones_and_nobody_elses_are_touche
         (tmp_path / name).write_text("old")
     remove_what_a_killed_run_left(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_secret_in_the_name_of_a_check_is_hidden() -> None:
+    shown = CheckResult(name="mysql -phunter22", kind="command", outcome=CheckOutcome.FAILED, seconds=0,
+                        section="of hunter22", expected="", actual="", message="hunter22")  # fmt: skip
+    assert "hunter22" not in repr(hidden(shown, Mask(["hunter22"])))
+
+
+@pytest.mark.parametrize("ended", [InterruptedRunError("int"), RunLimitError("too long")])
+def test_a_signal_while_the_cause_of_a_failure_is_looked_for_leaves_no_step_untold(
+    tmp_path: Path, ended: E2EError
+) -> None:
+    class Slow(ScriptedMachine):
+        def explain(self, error: E2EError) -> E2EError:
+            if not isinstance(error, RunEndedError):
+                raise ended
+            return error
+
+    told = tell(tmp_path, Slow(ScriptedGuest(), "connect", GuestConnectionError("lost")))
+    assert told.outcomes[StepName.SSH] is not StepOutcome.PASSED
+    begun = {event.name for event in told.events if isinstance(event, StepStarted)}
+    assert begun <= {event.result.name for event in told.events if isinstance(event, StepFinished)}

@@ -26,6 +26,18 @@ def test_a_secret_is_hidden_even_when_it_arrives_in_two_pieces() -> None:
     assert lines == ["token=*** ok"]
 
 
+def test_a_secret_across_the_cut_of_a_long_line_is_hidden_wherever_the_cut_is() -> None:
+    for before in range(LINE_LIMIT - 20, LINE_LIMIT + 4):
+        text = b"a" * before + b"supersecretvalue" + b"b" * 3 * LINE_LIMIT
+        pieces = [text[at : at + 5000] for at in range(0, len(text), 5000)]
+        kept, _, _ = log_of(*pieces, secrets=("supersecretvalue",))
+        assert kept == b"a" * before + b"***" + b"b" * 3 * LINE_LIMIT
+
+
+def test_no_text_of_a_guest_is_too_odd_to_be_masked() -> None:
+    assert Mask(["secret"]).hide_text("\ud800secret\udcff") == "\ud800***\udcff"
+
+
 def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
     kept, _, _ = log_of(b"-----BEGIN\nabcdef\n", secrets=("-----BEGIN\nabcdef",))
     assert kept == b"***\n***\n"

@@ -175,6 +175,35 @@ def test_a_secret_is_not_shown_in_an_error(tmp_path: Path) -> None:
     assert "hunter22" not in refusal(tmp_path, WHOLE.replace("testuser", "Not A User!"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "provision: {run: x}\nuser:\n  password: @hunter22\n",
+        "user:\n  password: *hunter22\nprovision: {run: x}\n",
+        "provision:\n  run: x\n  env:\n    API_TOKEN: hunter22: x\n",
+        "provision:\n  run: x\n  env:\n    my_secret: hunter22: x\n",
+    ],
+)
+def test_a_secret_in_text_that_is_no_yaml_is_not_shown_either(tmp_path: Path, text: str) -> None:
+    assert "hunter22" not in refusal(tmp_path, text)
+
+
+def test_a_password_is_one_line(tmp_path: Path) -> None:
+    shown = refusal(tmp_path, 'provision: {run: x}\nuser: {password: "hunter22\\nroot:x"}\n')
+    assert "one line" in shown
+    assert "hunter22" not in shown
+
+
+@pytest.mark.parametrize(("written", "mib"), [("1.2GiB", 1229), ("1000000K", 977), ("4GiB", 4096)])
+def test_memory_is_whole_mebibytes_as_libvirt_makes_it(tmp_path: Path, written: str, mib: int) -> None:
+    plan = load_plan(write(tmp_path, f"provision: {{run: x}}\nmachine: {{memory: {written}}}\n")).plan
+    assert plan.machine.memory == mib << 20
+
+
+def test_a_path_with_a_zero_byte_is_a_mistake_of_the_plan(tmp_path: Path) -> None:
+    assert "a path" in refusal(tmp_path, 'provision: {run: x}\nfiles: [{from: "a\\0/b", to: /x}]\n')
+
+
 def test_the_digest_follows_what_is_tested_and_not_how_it_is_written(tmp_path: Path) -> None:
     one = load_plan(write(tmp_path, "provision: {run: x}\nmachine: {memory: 4GiB}")).digest
     same = load_plan(

@@ -49,7 +49,22 @@ def test_a_mac_address_of_decimal_digits_is_not_read_as_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["yes", "off", "0123", "1:30", "1e3", "2026-11-23", "null", "~", "=", "<<", "é\u202e\n"]
+    "text",
+    [
+        "yes",
+        "off",
+        "0123",
+        "1:30",
+        "1e3",
+        "2026-11-23",
+        "null",
+        "~",
+        "=",
+        "<<",
+        "é\u202e\n",
+        "pässwörd\U0001f600",
+        "\x7f\x85\u2028\ufeff",
+    ],
 )
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
     spec = replace(SPEC, password=text, user="no", hostname="on")
