@@ -57,7 +57,7 @@ def wake(parts: Parts, template: Template) -> str:
     parts.watch.reached("agent")
     # The guest finds its card while it is being renewed, but nobody talks to it before it is another machine.
     card = replace(parts.spec(), network=parts.plan.machine.network)
-    driver = _plug_in(domain, card)
+    driver = plug_in_card(domain, card)
     password = parts.plan.user.password
     owner = Owner(parts.plan.user.name, password.get_secret_value() if password else "")
     proof = renew(domain, template, parts.identity, owner, parts.watch.patient)
@@ -69,7 +69,7 @@ def wake(parts: Parts, template: Template) -> str:
     return f"{domain.name}, from template {template.key}"
 
 
-def _plug_in(domain: Domain, card: DomainSpec) -> str:
+def plug_in_card(domain: Domain, card: DomainSpec) -> str:
     """Plug in the card, its cable pulled out; returns the driver that was asked for.
 
     libvirt's AppArmor profile of a machine that began without a card lets QEMU have none of vhost-net's files

@@ -1,6 +1,8 @@
 """action.yml, what reads its inputs, what writes its outputs, and the pages about it say the same."""
 
+import os
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +115,17 @@ def test_every_locked_package_has_its_hashes_and_no_address(name: str) -> None:
     assert not re.search(r"^-", text, re.MULTILINE)
     for block in re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block, block
+
+
+def test_a_command_that_fails_leaves_an_output_that_can_be_read_and_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/start_action.py").write_text("print('half'); raise SystemExit(2)")
+    command = YAML(typ="safe", pure=True).load((REPOSITORY / "command/action.yml").read_text())
+    output = tmp_path / "output"
+    environment = {**os.environ, "GITHUB_ACTION_PATH": str(tmp_path / "command"), "GITHUB_OUTPUT": str(output)}
+    (tmp_path / "command").mkdir()
+    line = ["bash", "-e", "-o", "pipefail", "-c", command["runs"]["steps"][0]["run"]]
+    assert subprocess.run(line, check=False, env=environment).returncode == 2
+    name, *lines, end = output.read_text().splitlines()
+    assert name == f"stdout<<{end}"
+    assert lines == ["half", ""]

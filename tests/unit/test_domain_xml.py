@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from golden_files import assert_golden
 
+from kvm_action.backends.template_start import plug_in_card
+from kvm_action.errors import HostError
 from kvm_action.hypervisor.definitions import QEMU
 from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, BackingFile, DomainSpec, domain_xml, random_mac
 
@@ -128,3 +130,23 @@ GOLDEN = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_whole_domain_is_what_somebody_has_looked_at(name: str, request: pytest.FixtureRequest) -> None:
     assert_golden(f"domain_{name}.xml", domain_xml(GOLDEN[name]), request.config.getoption("--regenerate"))
+
+
+class Confined:
+    """A domain that AppArmor keeps from some of the host's files; here is no AppArmor."""
+
+    def __init__(self, words: str) -> None:
+        self.words, self.tried = words, []
+
+    def plug_in(self, xml: str) -> None:
+        self.tried.append("<driver name='qemu'/>" in xml)
+        if not self.tried[-1]:
+            raise HostError(f"a device cannot be plugged in: {self.words}")
+
+
+def test_a_card_whose_vhost_is_refused_is_plugged_in_without() -> None:
+    domain = Confined("unable to execute QEMU command 'getfd': No file descriptor supplied via SCM_RIGHTS")
+    assert plug_in_card(domain, SPEC) == "qemu"
+    assert domain.tried == [False, True]
+    with pytest.raises(HostError, match="no such network"):
+        plug_in_card(Confined("no such network"), SPEC)
