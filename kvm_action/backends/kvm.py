@@ -96,7 +96,7 @@ class VirtualMachine(Parts):
         except ImageError as error:  # what the host lacks, a boot would lack too
             if not self.start.template:
                 raise
-            self._boot_instead(reason_of(error))
+            self._boot_instead(error)
         return f"{format_size(size)} over {self.start.info.template or self.image.sha256[:12]}"
 
     def create_seed(self) -> str:
@@ -123,7 +123,7 @@ class VirtualMachine(Parts):
             try:
                 return wake(self, template)
             except (TemplateError, HostError, NetworkError, BootError) as error:
-                self._boot_instead(reason_of(error))
+                self._boot_instead(error)
         domain = self.domain
         if self.plan.machine.network == USER_NETWORK:
             self.address  # noqa: B018 - the forward must exist before the guest runs
@@ -136,7 +136,7 @@ class VirtualMachine(Parts):
             try:
                 return wait_until_online(self)
             except (TemplateError, NetworkError) as error:
-                self._boot_instead(reason_of(error))
+                self._boot_instead(error)
                 self.launch()
         return self._greeted()
 
@@ -257,7 +257,7 @@ class VirtualMachine(Parts):
         except GuestConnectionError as error:
             if not self.start.template:
                 raise
-            self._boot_instead(reason_of(error))
+            self._boot_instead(error)
             self.launch()
             self._greeted()
             return self.session
@@ -271,8 +271,9 @@ class VirtualMachine(Parts):
         self.watch.reached("port_open")
         return str(address)
 
-    def _boot_instead(self, reason: str) -> None:
+    def _boot_instead(self, error: E2EError | TemplateError) -> None:
         """Give up the template, for good, and get ready to boot."""
+        reason = reason_of(error)
         self.sink(Note(text=f"booting instead: {reason}", warning=True))
         self.attempt.close()
         for part in ("attempt", "domain", "address", "session"):
@@ -280,6 +281,8 @@ class VirtualMachine(Parts):
         with suppress(HostError):  # without space to write it, the template goes with a later run
             self.folder.renew(replace(self.folder.lease, template=""))
         self.templates.retire(self.start.info.template, reason)
+        if self.start.is_first and isinstance(error, HostError):  # the next one would fare no better
+            self.templates.refuse(self.start.info.template, reason)
         self.watch.start_again()
         self.start = Start(StartInfo(mode=BOOT, reason=f"{self.start.info.mode} start failed: {reason}"))
         self.create_disk()

@@ -16,10 +16,11 @@ BOOT: Final = StartMode.BOOT.value
 
 @dataclass(frozen=True)
 class Start:
-    """The decision. Without a template the machine boots."""
+    """The decision. Without a template the machine boots. ``is_first``: no machine started from it before."""
 
     info: StartInfo
     template: Template | None = None
+    is_first: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,9 @@ class Chooser:
             self.claim(shape.key)
         made = "made before" if found else f"made for this run in {format_seconds(template.seconds)}"
         reason = f"template {shape.key}, {made}"
-        return Start(StartInfo(mode=mode.value, reason=reason, template=shape.key), template)
+        return Start(
+            StartInfo(mode=mode.value, reason=reason, template=shape.key), template, is_first=found is None
+        )
 
     def _sound(self, key: str) -> Template | None:
         try:

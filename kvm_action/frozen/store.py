@@ -99,8 +99,9 @@ class TemplateStore:
 
     def refuse(self, key: str, reason: str) -> None:
         """Remember that this template cannot be made, so that no run spends a boot on it for a day."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self._refused(key).write_text(json.dumps({"reason": reason}) + "\n")
+        with suppress(OSError):  # without space for that much, it is tried again
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._refused(key).write_text(json.dumps({"reason": reason}) + "\n")
 
     def forget_refusal(self, key: str) -> None:
         """Let it be tried again."""
