@@ -25,6 +25,8 @@ class Interruption:
         """Nothing came yet."""
         self._came = False
         self._held = False
+        self.error: InterruptedRunError | None = None
+        """What was raised; a library may have swallowed it (paramiko does, where it sends)."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -40,7 +42,8 @@ class Interruption:
         first, self._came = not self._came, True
         if first and not self._held:
             kind = signal.Signals(number)
-            raise InterruptedRunError(f"interrupted by {kind.name}", _CODES[kind])
+            self.error = InterruptedRunError(f"interrupted by {kind.name}", _CODES[kind])
+            raise self.error
 
 
 @contextmanager
@@ -75,22 +78,30 @@ def _watch(reader: int, done: Event, grace: timedelta) -> None:
                 os._exit(code)
 
 
+class Limit:
+    """Has it struck? ``error`` is what was raised then; a library may have swallowed it."""
+
+    error: RunLimitError | None = None
+
+
 @contextmanager
-def time_limit(limit: timedelta | None) -> Iterator[None]:
+def time_limit(limit: timedelta | None) -> Iterator[Limit]:
     """Raise a RunLimitError in the main thread when ``limit`` is over; None is no limit."""
+    told = Limit()
     if limit is None:
-        yield
+        yield told
         return
 
     def on_alarm(_number: int, _frame: FrameType | None) -> None:
-        raise RunLimitError(
+        told.error = RunLimitError(
             f"the run took longer than its limit of {format_duration(limit)}", "raise --timeout if it needs longer"
         )
+        raise told.error
 
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
     try:
-        yield
+        yield told
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

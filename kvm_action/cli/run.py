@@ -109,7 +109,12 @@ def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> 
             told or stack.enter_context(terminal_sink(stream, is_terminal=stream.isatty())),
         )
         using = lifecycle.Collaborators(
-            sink=sink, report=write_all, keep=keep, limit=options.timeout, undisturbed=interruption.held
+            sink=sink,
+            report=write_all,
+            keep=keep,
+            limit=options.timeout,
+            undisturbed=interruption.held,
+            interrupted=lambda: interruption.error,
         )
         return lifecycle.run(run_id, loaded, _backend(loaded, options, run_id, out, sink), out, using)
 

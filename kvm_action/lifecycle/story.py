@@ -23,7 +23,7 @@ from kvm_action.errors import (
 from kvm_action.events import Note, RunFinished, RunStarted, Sink, StepFinished, StepStarted
 from kvm_action.guest import Backend, Machine, Skipped
 from kvm_action.host import host_info
-from kvm_action.interruption import time_limit
+from kvm_action.interruption import Limit, time_limit
 from kvm_action.lifecycle.context import RunContext
 from kvm_action.lifecycle.files import artifacts_in
 from kvm_action.lifecycle.idempotence import telling_lines
@@ -55,7 +55,7 @@ class Collaborators:
     """What the story needs from outside.
 
     ``keep`` has the last word over the plan's; ``limit`` is for the steps, not for what always follows them;
-    ``undisturbed`` keeps signals away from the clean-up.
+    ``undisturbed`` keeps signals away from the clean-up; ``interrupted`` is the error of a signal that came.
     """
 
     sink: Sink
@@ -63,6 +63,7 @@ class Collaborators:
     keep: Keep
     limit: timedelta | None = None
     undisturbed: Callable[[], AbstractContextManager[None]] = nullcontext
+    interrupted: Callable[[], E2EError | None] = lambda: None
     clock: Clock = time.monotonic
 
 
@@ -85,6 +86,7 @@ class Story:
         self._out = out
         self._id = run_id
         self._bug: Exception | None = None
+        self._limit = Limit()
 
     def tell(self) -> RunResult:
         """Do it."""
@@ -102,7 +104,7 @@ class Story:
         )
         with ExitStack() as stack:
             context = self._context(stack.enter_context(self._backend.machine()))
-            with time_limit(self._using.limit):
+            with time_limit(self._using.limit) as self._limit:
                 self._perform_all(context)
             if context.failure:
                 self._perform(context, Step(StepName.EVIDENCE, evidence))
@@ -139,12 +141,15 @@ class Story:
         outcome, detail = StepOutcome.PASSED, ""
         try:
             detail = step.act(context)
+            if not context.failure and (ended := self._ended_from_outside()):
+                raise ended
         except Skipped as reason:
             outcome, detail = StepOutcome.SKIPPED, str(reason)
         except E2EError as error:
             outcome, detail = self._fail(context, step.name, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not keep the machine from being removed
-            outcome, detail = self._fail(context, step.name, lack_of(error) or self._note_bug(error))
+            known = self._ended_from_outside() or lack_of(error)
+            outcome, detail = self._fail(context, step.name, known or self._note_bug(error))
         result = StepResult(
             name=step.name,
             outcome=outcome,
@@ -154,6 +159,10 @@ class Story:
         )
         context.steps.append(result)
         self._using.sink(StepFinished(result=result))
+
+    def _ended_from_outside(self) -> E2EError | None:
+        """By a signal or the run's limit, told or swallowed."""
+        return self._using.interrupted() or self._limit.error
 
     def _note_bug(self, error: Exception) -> E2EError:
         self._bug = self._bug or error
@@ -166,6 +175,8 @@ class Story:
 
     def _fail(self, context: RunContext, step: StepName, error: E2EError) -> tuple[StepOutcome, str]:
         """Note the first failure; returns the outcome and detail of its step."""
+        if not context.failure and (ended := self._ended_from_outside()):
+            error = ended  # whatever came of it on its way through libraries
         try:
             error = context.machine.explain(error)
         except RunEndedError as ended:  # looking for the cause takes time, in which a signal or the limit may come

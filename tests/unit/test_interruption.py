@@ -1,5 +1,6 @@
 """Signals become one exception; a call that blocks does not keep the process alive."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -103,3 +104,17 @@ def test_a_time_limit_that_struck_does_not_blind_the_watch_over_signals() -> Non
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == ExitCode.SIGTERM
         assert process.stderr.read() == b""
+
+
+def test_a_signal_that_a_library_swallowed_is_still_known() -> None:
+    with interruptible() as interruption:
+        assert interruption.error is None
+        with contextlib.suppress(Exception):
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(5)
+        assert interruption.error is not None
+        assert interruption.error.exit_code == ExitCode.SIGTERM
+    with time_limit(timedelta(milliseconds=50)) as limit:
+        with contextlib.suppress(Exception):
+            threading.Event().wait(5)
+        assert limit.error is not None

@@ -1,7 +1,7 @@
 """The story of a run, told with a machine that can be made to fail in every step."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -167,11 +167,16 @@ def tell(
     keep: Keep = Keep.NEVER,
     text: str | None = None,
     limit: timedelta | None = None,
+    interrupted: Callable[[], E2EError | None] = lambda: None,
 ) -> Told:
     events, reports = [], []
     backend = ScriptedBackend(machine)
     using = lifecycle.Collaborators(
-        sink=events.append, report=lambda result, _out: reports.append(result), keep=keep, limit=limit
+        sink=events.append,
+        report=lambda result, _out: reports.append(result),
+        keep=keep,
+        limit=limit,
+        interrupted=interrupted,
     )
     loaded = plan(folder, text) if text else plan(folder)
     out = folder / "out"
@@ -411,3 +416,22 @@ def test_a_signal_while_the_cause_of_a_failure_is_looked_for_leaves_no_step_unto
     assert told.outcomes[StepName.SSH] is not StepOutcome.PASSED
     begun = {event.name for event in told.events if isinstance(event, StepStarted)}
     assert begun <= {event.result.name for event in told.events if isinstance(event, StepFinished)}
+
+
+@pytest.mark.parametrize("swallowed", [EOFError(), GuestConnectionError("lost"), None])
+def test_a_signal_that_a_library_made_something_else_of_is_a_signal_all_the_same(
+    tmp_path: Path, swallowed: Exception | None
+) -> None:
+    came: list[E2EError] = []
+
+    class Interrupted(ScriptedMachine):
+        def launch(self) -> str:
+            came.append(InterruptedRunError("interrupted by SIGTERM", ExitCode.SIGTERM))
+            if swallowed:
+                raise swallowed
+            return "launched"
+
+    told = tell(tmp_path, Interrupted(ScriptedGuest()), interrupted=lambda: came[0] if came else None)
+    assert told.result.exit_code == ExitCode.SIGTERM
+    assert told.outcomes[StepName.LAUNCH] is StepOutcome.INTERRUPTED
+    assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED
