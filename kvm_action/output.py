@@ -34,6 +34,13 @@ class Mask:
         """Bytes of the longest secret."""
         return len(self._secrets[0]) if self._secrets else 0
 
+    def cut(self, line: bytes, at: int) -> int:
+        """``at``, or the nearest place before it where a cut goes through no secret."""
+        found = at
+        while starts := [start for each in self._secrets if (start := _across(line, each, found)) >= 0]:
+            found = min(starts)
+        return found or at
+
     def hide(self, line: bytes) -> bytes:
         """``line`` without secrets."""
         for secret in self._secrets:
@@ -43,6 +50,11 @@ class Mask:
     def hide_text(self, text: str) -> str:
         """The same for text."""
         return self.hide(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+
+
+def _across(line: bytes, secret: bytes, at: int) -> int:
+    """Where a ``secret`` begins that a cut ``at`` that place would go through; -1 when there is none."""
+    return line.find(secret, max(0, at - len(secret) + 1), at + len(secret) - 1)
 
 
 class OutputLog:
@@ -91,11 +103,10 @@ class OutputLog:
         *lines, rest = (self._open.get(stream, b"") + data).split(b"\n")
         for line in lines:
             self._take(stream, line, end=b"\n")
-        if len(rest) > LINE_LIMIT:
-            rest = self._mask.hide(rest)  # no cut may go through a secret, so what may begin one stays
-        while len(rest) > LINE_LIMIT + self._mask.longest:
-            self._take(stream, rest[:LINE_LIMIT], end=b"")
-            rest = rest[LINE_LIMIT:]
+        while len(rest) > LINE_LIMIT + self._mask.longest:  # what may be the beginning of a secret stays
+            at = self._mask.cut(rest, LINE_LIMIT)
+            self._take(stream, rest[:at], end=b"")
+            rest = rest[at:]
         self._open[stream] = rest
 
     def _take(self, stream: Stream, line: bytes, end: bytes) -> None:

@@ -18,7 +18,7 @@ from kvm_action.backends.parts import Parts
 from kvm_action.backends.reaping import reap
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.snapshotting import Snapshots
-from kvm_action.backends.start_choice import BOOT, Start, reason_of
+from kvm_action.backends.start_choice import BOOT, Start, is_passing, reason_of
 from kvm_action.backends.template_start import choose_start, wait_until_online, wake
 from kvm_action.errors import (
     BootError,
@@ -281,7 +281,7 @@ class VirtualMachine(Parts):
         with suppress(HostError):  # without space to write it, the template goes with a later run
             self.folder.renew(replace(self.folder.lease, template=""))
         self.templates.retire(self.start.info.template, reason)
-        if self.start.is_first and isinstance(error, HostError):  # the next one would fare no better
+        if self.start.is_first and isinstance(error, HostError) and not is_passing(error):
             self.templates.refuse(self.start.info.template, reason)
         self.watch.start_again()
         self.start = Start(StartInfo(mode=BOOT, reason=f"{self.start.info.mode} start failed: {reason}"))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvm_action.backends.freezing import Freezer
-from kvm_action.errors import DiskFullError, E2EError
+from kvm_action.errors import DiskFullError, E2EError, HostError
 from kvm_action.frozen import NoRoomError, Shape, Template, TemplateError, TemplateStore
+from kvm_action.hypervisor.connection import LOST_HINT
 from kvm_action.plan.model import StartMode
 from kvm_action.results import StartInfo
 from kvm_action.units import format_seconds
@@ -88,11 +89,16 @@ class Chooser:
         except NoRoomError:
             raise
         except TemplateError as error:
-            if not isinstance(error.__cause__, OSError | DiskFullError):  # these say nothing of the template
+            if not is_passing(error.__cause__):
                 self.store.refuse(shape.key, str(error))
             raise
         self.store.forget_refusal(shape.key)
         return template
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Is it an error that says nothing of the template, nor of the next try?"""
+    return isinstance(error, OSError | DiskFullError) or (isinstance(error, HostError) and error.hint == LOST_HINT)
 
 
 def reason_of(error: E2EError | TemplateError) -> str:

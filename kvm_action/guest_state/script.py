@@ -19,9 +19,11 @@ _IS_KEPT: Final = (
 TAR: Final = "tar -c -P --no-recursion --hard-dereference --null -T - -f -"
 HASH: Final = "xargs -0 -r sha256sum -z --"
 
-# A path that is a link is looked at as such, and what it leads to as well: a slash at the end follows it.
+# A path that is a link is looked at as such, and what it leads to as well: with a slash it is the folder there.
 _NAMED: Final = """set -- {paths}
-for path do shift; set -- "$@" "$path"; test ! -L "$path" || set -- "$@" "$path/"; done"""
+for path do shift; set -- "$@" "$path"
+if test -L "$path"; then
+if test -d "$path"; then set -- "$@" "$path/"; else set -- "$@" "$(readlink -f -- "$path")"; fi; fi; done"""
 
 
 def first_look(mark: str, paths: Sequence[str]) -> str:

@@ -5,8 +5,9 @@ robust standard deviations (MAD), and by the metric's least difference. Once out
 a finding.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from statistics import median
 from typing import Final
@@ -55,19 +56,21 @@ def findings(
 ) -> tuple[Finding, ...]:
     """What the newest run of each series shows. Only green runs count: one that broke took another time."""
     green = by_series(record for record in records if record.is_green)
-    newest = {replace(key, fingerprint=""): series[-1].key for key, series in _oldest_first(green)}
+    starts: dict[SeriesKey, list[datetime]] = {}
+    for key, series in green.items():
+        starts.setdefault(replace(key, fingerprint=""), []).extend(run.started_at for run in series)
     found = (
         _finding(key, metric, series, window, least_effect)
         for key, series in sorted(green.items())
-        if newest[replace(key, fingerprint="")]
-        == series[-1].key  # else it ended: that machine has another kernel now
+        if not _has_ended(series[-1].started_at, starts[replace(key, fingerprint="")])
         for metric in METRICS
     )
     return tuple(one for one in found if one)
 
 
-def _oldest_first(green: Mapping[SeriesKey, Sequence[Record]]) -> list[tuple[SeriesKey, Sequence[Record]]]:
-    return sorted(green.items(), key=lambda item: (item[1][-1].started_at, item[1][-1].key))
+def _has_ended(last: datetime, starts: Iterable[datetime]) -> bool:
+    """Has the like machine another kernel or QEMU since? Then several runs of a later series have followed."""
+    return sum(at > last for at in starts) >= LEAST_WINDOW
 
 
 def _finding(

@@ -68,7 +68,7 @@ def standings(records: Iterable[Record]) -> tuple[Standing, ...]:
 
 def _by_image(runs: Sequence[Record]) -> Iterator[tuple[str, Sequence[Record]]]:
     """Each image that the plan still runs on, with its runs; a run that never got an image counts for all."""
-    images = sorted({run.image for run in runs[-RECENT:] if run.image}) or [runs[-1].image]
+    images = sorted({run.image for run in runs[-STILL:] if run.image}) or [runs[-1].image]
     for image in images:
         yield image, [run for run in runs if run.image in (image, "")]
 
@@ -122,3 +122,7 @@ def _is_flaky(seen: Sequence[tuple[Record, CheckSeen]]) -> bool:
             same = (record.script_digest, record.plan_digest, record.image_sha256, record.backend)
             ends.setdefault(same, set()).add(check.outcome in _BAD)
     return any(len(both) == 2 for both in ends.values())
+
+
+STILL: Final = 8
+"""Among so many of its newest runs an image must be for a plan to run on it still."""

@@ -141,14 +141,16 @@ class Story:
         outcome, detail = StepOutcome.PASSED, ""
         try:
             detail = step.act(context)
-            if not context.failure and (ended := self._ended_from_outside()):
+            if ended := self._untold_end(context):
                 raise ended
         except Skipped as reason:
             outcome, detail = StepOutcome.SKIPPED, str(reason)
+            if ended := self._untold_end(context):
+                outcome, detail = self._fail(context, step.name, ended)
         except E2EError as error:
             outcome, detail = self._fail(context, step.name, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not keep the machine from being removed
-            known = self._ended_from_outside() or lack_of(error)
+            known = self._untold_end(context) or lack_of(error)
             outcome, detail = self._fail(context, step.name, known or self._note_bug(error))
         result = StepResult(
             name=step.name,
@@ -160,9 +162,9 @@ class Story:
         context.steps.append(result)
         self._using.sink(StepFinished(result=result))
 
-    def _ended_from_outside(self) -> E2EError | None:
-        """By a signal or the run's limit, told or swallowed."""
-        return self._using.interrupted() or self._limit.error
+    def _untold_end(self, context: RunContext) -> E2EError | None:
+        """The signal or the run's limit that ended the run, and that nothing told of yet."""
+        return None if context.failure else self._using.interrupted() or self._limit.error
 
     def _note_bug(self, error: Exception) -> E2EError:
         self._bug = self._bug or error
@@ -175,7 +177,7 @@ class Story:
 
     def _fail(self, context: RunContext, step: StepName, error: E2EError) -> tuple[StepOutcome, str]:
         """Note the first failure; returns the outcome and detail of its step."""
-        if not context.failure and (ended := self._ended_from_outside()):
+        if ended := self._untold_end(context):
             error = ended  # whatever came of it on its way through libraries
         try:
             error = context.machine.explain(error)

@@ -13,7 +13,7 @@ from kvm_action.plan.source import Source
 _SHOWN: Final = 20
 _WIDTH: Final = 100
 _MAY_BE_SECRET: Final = re.compile(
-    r"""(\b(?:(?i:\w*(?:password|secret|token|key))|[A-Z_][A-Z0-9_]+)["']?\s*:\s*)(\S.*)"""
+    r"""(\b(?:(?i:\w*(?:password|secret|token|key))\b["']?\s*[:= ]|[A-Z_][A-Z0-9_]+["']?\s*[:=])\s*)(\S.*)"""
 )
 """In text that is no YAML: a password, or what looks like a variable of `env`."""
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines

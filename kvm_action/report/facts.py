@@ -76,7 +76,7 @@ def numbers(result: RunResult) -> tuple[Fact, ...]:
 def command(result: RunResult) -> str:
     """The command line that does this run again, on the reader's own machine."""
     words = ["kvm-e2e", "run", plain_line(result.plan.path) or "plan.yml", "--backend", result.backend]
-    if result.image:
+    if result.image and not result.image.name.endswith((".qcow2", ".raw", ".img")):  # a file's name is no path
         words += ["--image", plain_line(result.image.name)]
     if result.accel and result.accel.name in ("kvm", "tcg"):
         words += ["--accel", result.accel.name]

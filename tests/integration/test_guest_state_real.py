@@ -148,3 +148,14 @@ def test_what_a_path_of_the_plan_leads_to_is_looked_at_too(tmp_path: Path) -> No
         current.symlink_to("2")
         again = capture_again(guest, watched, after)  # type: ignore[arg-type]
     assert any(change.item == str(current) for change in differences(after, again))
+
+
+def test_a_file_that_a_path_of_the_plan_leads_to_is_looked_at_too(tmp_path: Path) -> None:
+    (tmp_path / "app-1.conf").write_text("one\n")
+    (tmp_path / "app.conf").symlink_to("app-1.conf")
+    watched = Watched((str(tmp_path / "app.conf"),))
+    with this_machine(tmp_path) as guest:
+        before = capture(guest, watched)  # type: ignore[arg-type]
+        (tmp_path / "app-1.conf").write_text("two\n")
+        after = capture_again(guest, watched, before)  # type: ignore[arg-type]
+    assert any(change.item == str(tmp_path / "app-1.conf") for change in differences(before, after))

@@ -97,6 +97,13 @@ def test_a_series_that_ended_with_a_kernel_is_not_held_against_the_next_one(tmp_
     assert findings(records(tmp_path / "b", *old, *new)) == ()
 
 
+def test_runners_that_are_updated_one_after_another_do_not_hide_each_others_regressions(tmp_path: Path) -> None:
+    other = replace(samples.passed_run(), host=replace(samples.passed_run().host, fingerprint="newer kernel"))
+    slow = histories.series(*USUAL, 118.0, 119.0)
+    last = replace(histories.run_at(40, 100.0, base=other), id="other")
+    assert findings(records(tmp_path, *slow, last)) != ()
+
+
 def test_a_plan_stands_on_each_image_by_itself(tmp_path: Path) -> None:
     def on(image: str, number: int, base: RunResult) -> RunResult:
         run = histories.run_at(number, 1.0, base=base)

@@ -435,3 +435,29 @@ def test_a_signal_that_a_library_made_something_else_of_is_a_signal_all_the_same
     assert told.result.exit_code == ExitCode.SIGTERM
     assert told.outcomes[StepName.LAUNCH] is StepOutcome.INTERRUPTED
     assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED
+
+
+def test_a_signal_that_was_swallowed_in_a_step_that_is_skipped_ends_the_run(tmp_path: Path) -> None:
+    came: list[E2EError] = []
+
+    class Interrupted(ScriptedMachine):
+        def create_seed(self) -> str:
+            came.append(InterruptedRunError("int"))
+            raise Skipped("not here")
+
+    told = tell(
+        tmp_path, Interrupted(ScriptedGuest()), keep=Keep.ALWAYS, interrupted=lambda: came[0] if came else None
+    )
+    assert told.result.failure.step is StepName.SEED
+    assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED
+    assert "keep" not in told.backend.made.asked
+
+
+def test_a_bug_that_follows_a_signal_is_not_hidden_by_it(tmp_path: Path) -> None:
+    class Broken(ScriptedMachine):
+        def collect_evidence(self, into: Path, *, quickly: bool) -> str:
+            raise ZeroDivisionError
+
+    error = InterruptedRunError("int")
+    with pytest.raises(ZeroDivisionError):
+        tell(tmp_path, Broken(ScriptedGuest(), "launch", error), interrupted=lambda: error)

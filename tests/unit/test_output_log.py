@@ -34,6 +34,15 @@ def test_a_secret_across_the_cut_of_a_long_line_is_hidden_wherever_the_cut_is() 
         assert kept == b"a" * before + b"***" + b"b" * 3 * LINE_LIMIT
 
 
+def test_of_two_secrets_in_one_another_neither_is_shown_by_a_cut() -> None:
+    secrets = ("hunter22", "postgres://u:hunter22@db.secret/x")
+    for before in range(LINE_LIMIT - 40, LINE_LIMIT + 4):
+        text = b"a" * before + secrets[1].encode() + b"b" * 3 * LINE_LIMIT
+        end = before + text[before:].index(b"@")
+        kept, _, _ = log_of(text[:end], text[end:], secrets=secrets)
+        assert kept == b"a" * before + b"***" + b"b" * 3 * LINE_LIMIT
+
+
 def test_no_text_of_a_guest_is_too_odd_to_be_masked() -> None:
     assert Mask(["secret"]).hide_text("\ud800secret\udcff") == "\ud800***\udcff"
 

@@ -182,6 +182,7 @@ def test_a_secret_is_not_shown_in_an_error(tmp_path: Path) -> None:
         "user:\n  password: *hunter22\nprovision: {run: x}\n",
         "provision:\n  run: x\n  env:\n    API_TOKEN: hunter22: x\n",
         "provision:\n  run: x\n  env:\n    my_secret: hunter22: x\n",
+        "provision: {run: x}\nuser:\n  name: a\n  password hunter22\n",
     ],
 )
 def test_a_secret_in_text_that_is_no_yaml_is_not_shown_either(tmp_path: Path, text: str) -> None:
