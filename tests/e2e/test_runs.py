@@ -97,6 +97,7 @@ def test_a_script_that_changes_the_machine_again_is_caught_and_shown_with_a_diff
         assert "hunter22" not in text
 
 
+@pytest.mark.slow
 def test_a_kernel_panic_under_the_script_is_named_and_ends_the_run_long_before_its_time_limit(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'echo c | sudo tee /proc/sysrq-trigger; sleep 600'}\n")
     ended = tool("run", str(plan))

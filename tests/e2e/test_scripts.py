@@ -138,6 +138,7 @@ def test_a_script_that_breaks_ssh_does_not_pass(bench: Bench) -> None:
     bench.shell("systemctl start ssh.service")
 
 
+@pytest.mark.slow
 def test_a_script_that_cuts_the_network_is_blamed_and_the_agent_still_gives_evidence(bench: Bench) -> None:
     with pytest.raises(E2EError) as raised:
         bench.provision(
