@@ -7,15 +7,16 @@ from typing import Final
 _TAR: Final = "tar --extract --file=- --same-permissions --no-overwrite-dir --directory"
 
 
-def unpack_command(to: str, *, is_file: bool, owner: tuple[int, int]) -> tuple[str, str]:
+def unpack_command(to: str, *, file: str, owner: tuple[int, int]) -> tuple[str, str]:
     """A command that unpacks its standard input at ``to``, and the name to pack a single file under.
 
-    A folder's content goes into ``to``; a file becomes ``to``, or goes into it when ``to`` ends with a slash (the
-    name is then empty: its own). Folders are made; where the user may not write, sudo does, and the files still
-    belong to ``owner``. The modes of folders that exist already are left alone. Needs GNU tar in the guest.
+    ``file`` is that file's own name, empty for a folder, whose content goes into ``to``; a file becomes ``to``, or
+    goes into it under its own name when ``to`` ends with a slash. Folders are made; where the user may not write,
+    sudo does, and the files still belong to ``owner``. The modes of folders that exist already are left alone.
+    Needs GNU tar in the guest.
     """
-    folder, name = (to, "") if not is_file or to.endswith("/") else _split(to)
-    guard = _refuse_folder(to) if name else ""
+    folder, name = (to, file) if not file or to.endswith("/") else _split(to)
+    guard = _refuse_folder(to) if folder != to else ""
     return guard + _unpack_into(quote(folder), f"{owner[0]}:{owner[1]}"), name
 
 

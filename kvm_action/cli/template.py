@@ -112,7 +112,7 @@ def _row(template: Template, used: Collection[str]) -> tuple[str, ...]:
         format_size(template.bytes),
         format_seconds(template.seconds),
         "template" if shape.in_memory_file else "restore",
-        ", ".join(["yes"] * (template.key in used) + ["in doubt"] * template.is_in_doubt),
+        ("yes, in doubt" if template.is_in_doubt else "yes") if template.key in used else "",
     )
 
 

@@ -56,12 +56,11 @@ class Session:
     def put(self, tree: Tree, timeout: timedelta) -> int:
         """See `guest.Guest.put`; returns the bytes of the tar stream. As `ssh.Session.put`."""
         selection = select(tree.source, tree.exclude)
-        is_file = not tree.source.is_dir()
-        receive, name = unpack_command(tree.to, is_file=is_file, owner=self._ids)
-        rename = name or (tree.source.name if is_file else "")  # a link to a file keeps its own name
+        file = "" if tree.source.is_dir() else tree.source.name  # that of a link, not of what it leads to
+        receive, name = unpack_command(tree.to, file=file, owner=self._ids)
         answer, doing = Kept(1 << 14), f"copying {tree.source} to {tree.to}"
         with (
-            packing(selection, owner=self._ids, rename=rename) as packed,
+            packing(selection, owner=self._ids, rename=name) as packed,
             self._running((receive, False), doing, timeout, answer, packed) as pump,
         ):
             if status := self._finish(pump, doing):

@@ -28,6 +28,7 @@ from kvm_action.frozen.model import (
     TemplateError,
     stamp_of,
 )
+from kvm_action.locks import held
 from kvm_action.renewal import FrozenIdentity
 
 UNFINISHED: Final = ".new-"
@@ -110,17 +111,8 @@ class TemplateStore:
     @contextmanager
     def lock(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """Be the only one who makes or removes ``key``; ``on_wait`` is called once if another does now."""
-        (self.root / "locks").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / "locks" / key)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
+        with held(self.root / "locks" / key, on_wait):
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def draft(self, shape: Shape) -> Iterator[Draft]:

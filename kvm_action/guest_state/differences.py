@@ -83,10 +83,10 @@ def _settled(*looks: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _of_files(before: GuestState, after: GuestState) -> Iterator[Change]:
-    told_by_package = not any(_is_unknown(state, DPKG_STATUS) for state in (before, after))
-    for path in sorted(
-        (before.entries.keys() | after.entries.keys()) - ({DPKG_STATUS} if told_by_package else set())
-    ):
+    paths = before.entries.keys() | after.entries.keys()
+    if not any(_is_unknown(state, DPKG_STATUS) for state in (before, after)):
+        paths.discard(DPKG_STATUS)  # told package by package
+    for path in sorted(paths):
         if change := _Place(path, before, after).change():
             yield change
 

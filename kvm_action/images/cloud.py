@@ -7,8 +7,6 @@ from pathlib import Path
 from time import time
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from kvm_action.errors import HostError, ImageError
 from kvm_action.images import checksums, download
 from kvm_action.images.addresses import file_name, is_address, require_address, shown
@@ -17,6 +15,7 @@ from kvm_action.images.importing import Promise, import_file
 from kvm_action.images.model import Image, Input
 from kvm_action.images.presets import CloudImage
 from kvm_action.images.store import Store
+from kvm_action.locks import held
 
 Progress = Callable[[str], None]
 
@@ -68,17 +67,9 @@ def checksum_of(url: str, source: str) -> Checksum:
 @contextmanager
 def alone_with(checksum: Checksum, downloads: Path, progress: Progress) -> Iterator[None]:
     """Be the only one who fetches the file of that checksum and takes it in."""
-    downloads.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(downloads / f"{_name(checksum)}.taking.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("another process takes in the same file; waiting for it")
-        lock.acquire()
-    try:
+    waiting = "another process takes in the same file; waiting for it"
+    with held(downloads / f"{_name(checksum)}.taking.lock", on_wait=lambda: progress(waiting)):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from filelock import FileLock, Timeout
 
 from kvm_action.errors import E2EError, HostError, ImageError
 from kvm_action.images.addresses import require_trusted, shown
 from kvm_action.images.partial_file import Part
 from kvm_action.images.tools import require_space
+from kvm_action.locks import held
 from kvm_action.units import format_duration, format_size
 from kvm_action.wait import Deadline, until
 
@@ -115,16 +115,9 @@ def _trusted_only(request: httpx.Request) -> None:
 @contextmanager
 def _alone(target: Path, progress: Progress) -> Iterator[None]:
     """Be the only one who fetches this file."""
-    lock = FileLock(target.with_name(f"{target.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("another process fetches the same file; waiting for it")
-        lock.acquire()
-    try:
+    waiting = "another process fetches the same file; waiting for it"
+    with held(target.with_name(f"{target.name}.lock"), on_wait=lambda: progress(waiting)):
         yield
-    finally:
-        lock.release()
 
 
 def _attempt(client: httpx.Client, url: str, part: Part, deadline: Deadline, progress: Progress) -> None:

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
 from kvm_action.images import files, manifest, qemu_img, reference
 from kvm_action.images.in_use import processes_that_use
 from kvm_action.images.manifest import Manifest
 from kvm_action.images.model import Facts, Firmware, Image
+from kvm_action.locks import held
 from kvm_action.work_folder import remove_abandoned, work_folder
 
 __all__ = ["Firmware", "Image", "Store"]
@@ -113,17 +112,8 @@ class Store:
     def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """Be the only one who makes ``name``; ``on_wait`` is called once when another does at the moment."""
         reference.require_name(name)
-        (self.root / "locks").mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root / "locks" / f"{name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            on_wait()
-            lock.acquire()
-        try:
+        with held(self.root / "locks" / f"{name}.lock", on_wait):
             yield
-        finally:
-            lock.release()
 
     @property
     def _files(self) -> Path:

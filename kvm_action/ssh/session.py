@@ -94,10 +94,9 @@ class Session:
         session's user. Sockets, pipes and devices are left out. Raises PlanError too.
         """
         selection = select(tree.source, tree.exclude)
-        is_file = not tree.source.is_dir()
-        receive, name = unpack_command(tree.to, is_file=is_file, owner=self._ids)
-        rename = name or (tree.source.name if is_file else "")  # a link to a file keeps its own name
-        with packing(selection, owner=self._ids, rename=rename) as packed:
+        file = "" if tree.source.is_dir() else tree.source.name  # that of a link, not of what it leads to
+        receive, name = unpack_command(tree.to, file=file, owner=self._ids)
+        with packing(selection, owner=self._ids, rename=name) as packed:
             return self._send(packed, receive, tree, timeout)
 
     def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:

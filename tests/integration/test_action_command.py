@@ -103,6 +103,13 @@ def test_a_run_that_fails_is_told_in_every_way(job: Job, github: GitHub) -> None
     assert kept["origin"]["run_url"] == "https://github.com/org/app/actions/runs/7/attempts/1"
 
 
+def test_two_steps_of_one_job_with_the_same_plan_have_a_check_run_each(job: Job, github: GitHub) -> None:
+    for _ in range(2):
+        job.run(image="missing", accel="tcg")
+    assert [run["conclusion"] for run in github.check_runs] == ["failure", "failure"]
+    assert len({run["external_id"] for run in github.check_runs}) == 2
+
+
 def test_a_token_that_may_only_read_changes_no_outcome(job: Job, github: GitHub) -> None:
     github.fail("POST", "/check-runs", refusing(403, "Resource not accessible by integration"))
     ended = job.run(image="missing", accel="tcg")

@@ -52,14 +52,14 @@ def test_a_pattern_cannot_leave_its_quotes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("to", "is_file", "folder", "name"),
+    ("to", "file", "folder", "name"),
     [
-        ("/opt/vps", False, "/opt/vps", ""),
-        ("/etc/app.conf", True, "/etc", "app.conf"),
-        ("/etc/app.d/", True, "/etc/app.d/", ""),
+        ("/opt/vps", "", "/opt/vps", ""),
+        ("/etc/app.conf", "mine.conf", "/etc", "app.conf"),
+        ("/etc/app.d/", "mine.conf", "/etc/app.d/", "mine.conf"),
     ],
 )
-def test_a_tree_goes_into_its_target_and_a_file_becomes_it(to: str, is_file: bool, folder: str, name: str) -> None:
-    command, packed_as = unpack_command(to, is_file=is_file, owner=(1000, 1000))
+def test_a_tree_goes_into_its_target_and_a_file_becomes_it(to: str, file: str, folder: str, name: str) -> None:
+    command, packed_as = unpack_command(to, file=file, owner=(1000, 1000))
     assert packed_as == name
     assert f"--directory {folder} " in command
