@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from tooling import BOOT, REPOSITORY, Tool, has_started, wait_for
 from kvm_action.backends.container_image import provide
 from kvm_action.backends.container_setup import first_files, first_start
 from kvm_action.backends.identity import new_identity
+from kvm_action.containers import command
 from kvm_action.containers.command import Login
 from kvm_action.containers.container import SNAPSHOTS, Container, created
 from kvm_action.containers.engine import Engine, open_engine
 from kvm_action.containers.session import Session
 from kvm_action.containers.spec import ContainerSpec
-from kvm_action.errors import CommandTimeoutError, GuestConnectionError, PortClosedError
+from kvm_action.errors import CommandTimeoutError, GuestConnectionError, PortClosedError, RunLimitError
 from kvm_action.events import Stream
 from kvm_action.guest import Tree
 from kvm_action.images.store import Store
@@ -127,6 +129,35 @@ def test_a_daemon_that_a_command_leaves_does_not_keep_it_from_ending(guest: Sess
     began = time.monotonic()
     assert guest.run("sleep 30 & echo started", timeout=timedelta(seconds=15)).text == "started"
     assert time.monotonic() - began < 10
+
+
+def test_a_daemon_that_goes_on_talking_does_not_either(guest: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "LEFT_BEHIND", 1.0)
+    monkeypatch.setattr(command, "_LOOK_AT_TALKER", 0.3)
+    ended = guest.run("(while :; do echo tick; sleep 0.1; done) & echo $! >&2", timeout=SOON)
+    assert (ended.status, b"tick" in ended.stdout) == (0, True)
+    assert guest.run(f"kill {int(ended.stderr)}", timeout=SOON).ok
+
+
+def test_a_container_that_is_made_while_the_run_ends_is_removed(engine: Engine, images: Path) -> None:
+    image = provide(engine, Store(images), "debian-12", lambda _text: None)
+    spec = ContainerSpec(
+        name="late", image=image.reference, hostname="late", cpus=1, memory=512 << 20, network="bridge", labels={}
+    )
+
+    class Ending:
+        """The real daemon's API, where the run's limit strikes before the answer is heard."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(engine.api, name)
+
+        def create_container_from_config(self, *arguments: object) -> None:
+            engine.api.create_container_from_config(*arguments)
+            raise RunLimitError("the run took longer than its limit")
+
+    with pytest.raises(RunLimitError), created(replace(engine, api=Ending()), spec, stays=lambda: False):
+        pass
+    assert "/late" not in names(engine)
 
 
 def test_a_command_that_does_not_read_its_input_ends_all_the_same(guest: Session) -> None:
