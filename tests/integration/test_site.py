@@ -39,6 +39,14 @@ def test_without_a_configuration_or_a_place_the_site_is_made_here(tmp_path: Path
     assert (tmp_path / "_site/index.html").exists()
 
 
+def test_the_first_words_of_the_site_name_the_image_that_broke(tmp_path: Path) -> None:
+    red, green = (histories.run_at(number, 1.0, base=base) for number, base in
+                  enumerate((samples.failed_check_run(), samples.passed_run())))  # fmt: skip
+    histories.keep(tmp_path / "history", replace(red, image=replace(red.image, name="debian-12")), green)
+    made = site_of(tmp_path / "history", tmp_path / "_site")
+    assert "<h1>vps is broken on debian-12</h1>" in (made / "index.html").read_text()
+
+
 def hostile_history(folder: Path) -> History:
     history = History(folder)
     evil = samples.HOSTILE
