@@ -10,6 +10,8 @@ from kvm_action.history.record import CheckSeen, Record
 from kvm_action.results import CheckOutcome, Outcome
 
 RECENT: Final = 24
+_ROUNDS: Final = 3
+"""A plan has left an image that was in none of so many rounds of all its images."""
 _BAD: Final = {CheckOutcome.FAILED, CheckOutcome.ERROR}
 
 
@@ -68,8 +70,9 @@ def standings(records: Iterable[Record]) -> tuple[Standing, ...]:
 
 def _by_image(runs: Sequence[Record]) -> Iterator[tuple[str, Sequence[Record]]]:
     """Each image that the plan still runs on, with its runs; a run that never got an image counts for all."""
-    images = sorted({run.image for run in runs[-STILL:] if run.image}) or [runs[-1].image]
-    for image in images:
+    recent = [run.image for run in runs[-RECENT:] if run.image]
+    images = {*recent[-_ROUNDS * len({*recent}) :]}
+    for image in sorted(images) or [""]:
         yield image, [run for run in runs if run.image in (image, "")]
 
 
@@ -122,7 +125,3 @@ def _is_flaky(seen: Sequence[tuple[Record, CheckSeen]]) -> bool:
             same = (record.script_digest, record.plan_digest, record.image_sha256, record.backend)
             ends.setdefault(same, set()).add(check.outcome in _BAD)
     return any(len(both) == 2 for both in ends.values())
-
-
-STILL: Final = 8
-"""Among so many of its newest runs an image must be for a plan to run on it still."""

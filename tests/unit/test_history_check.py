@@ -104,6 +104,18 @@ def test_runners_that_are_updated_one_after_another_do_not_hide_each_others_regr
     assert findings(records(tmp_path, *slow, last)) != ()
 
 
+@pytest.mark.parametrize(("images", "since", "left"), [(1, 2, False), (1, 7, True), (10, 20, False)])
+def test_an_image_that_a_plan_left_says_nothing_any_more(
+    tmp_path: Path, images: int, since: int, left: bool
+) -> None:
+    red = histories.run_at(0, 1.0, base=samples.failed_check_run())
+    green = [histories.run_at(number + 1, 1.0) for number in range(since)]
+    runs = [replace(run, image=replace(run.image, name=f"new-{at % images}")) for at, run in enumerate(green)]
+    found = standings(records(tmp_path, replace(red, image=replace(red.image, name="old")), *runs))
+    assert ("old" not in {one.image for one in found}) is left
+    assert len(found) == images + (not left)
+
+
 def test_a_plan_stands_on_each_image_by_itself(tmp_path: Path) -> None:
     def on(image: str, number: int, base: RunResult) -> RunResult:
         run = histories.run_at(number, 1.0, base=base)
