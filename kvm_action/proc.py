@@ -137,9 +137,10 @@ def become(argv: Sequence[str | Path], package: str) -> NoReturn:
 
 
 def end(process: "subprocess.Popen[bytes]", grace: timedelta) -> None:
-    """Ask a program that `start` started to end, wait ``grace`` for that, then kill it with its children."""
+    """Ask a program that `start` started, and its children, to end; wait ``grace`` for that, then kill them."""
     if process.poll() is None:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(grace.total_seconds())
     kill_group(process)

@@ -38,11 +38,16 @@ installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null | grep -cx installed)" -eq $# ]
 }
 
+# update: fetch the lists of packages, once in a run
+update() {
+    [ -e "$VPS_STATE/lists" ] || apt-get update --quiet=2
+    touch "$VPS_STATE/lists"
+}
+
 # get PACKAGE...: install what is missing, and nothing that is only recommended
 get() {
     installed "$@" && return
-    [ -e "$VPS_STATE/lists" ] || apt-get update --quiet=2
-    touch "$VPS_STATE/lists"
+    update
     apt-get install --yes --quiet=2 --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
 }
 

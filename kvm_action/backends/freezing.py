@@ -20,6 +20,7 @@ from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.migration import can_share_memory, save_state
 from kvm_action.hypervisor.qemu_process import GuestClock
 from kvm_action.images import qemu_img
+from kvm_action.patience import stretched
 from kvm_action.renewal import FrozenIdentity, said, settling
 from kvm_action.wait import Deadline, until
 
@@ -103,10 +104,10 @@ class Freezer:
     def _settled(self, domain: Domain, host_key: str) -> FrozenIdentity:
         agent = Agent(domain)
         self._wait_for(agent, domain)
-        agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], Deadline(SETTLE_TIME, self.watch.patient))
+        agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], Deadline(stretched(SETTLE_TIME), self.watch.patient))
         nonce = token_hex(16)
         script = settling(nonce, self.shape.user)
-        answer = agent.run(script.argv, Deadline(SETTLE_TIME, self.watch.patient), script.stdin)
+        answer = agent.run(script.argv, Deadline(stretched(SETTLE_TIME), self.watch.patient), script.stdin)
         if answer is None or answer.status != 0:
             why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"
             raise TemplateError(f"the guest could not be settled: {why}")

@@ -144,7 +144,7 @@ class VirtualMachine(Parts):
         """Log in, and wait until first-boot set-up has finished."""
         session = self._logged_in()
         self.watch.reached("ssh_authenticated")
-        told = first_boot.finished(session, FIRST_BOOT)
+        told = first_boot.finished(session, stretched(FIRST_BOOT))
         if told.cloud_init:
             self.watch.reached("cloud_init_done")
         self.boot_id = told.boot_id

@@ -31,7 +31,7 @@ _ALWAYS_CHANGING: Final = (
 
 @dataclass(frozen=True)
 class Watched:
-    """What is looked at beside /etc, and which paths may change (patterns as in a .gitignore)."""
+    """What is looked at beside /etc, and which paths, units and ports may change (patterns as in a .gitignore)."""
 
     paths: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -89,12 +89,15 @@ def _state(found: Mapping[str, bytes], watched: Watched) -> GuestState:
     entries = _watched(parsing.entries(found.get("entries", b"")), watched.ignore)
     if "/etc" not in entries:
         raise CheckError("the guest's state cannot be read", "the user needs sudo for `provision.idempotent`")
+    may_change = GitIgnoreSpec.from_lines(watched.ignore)
+    units = parsing.units(found.get("units", b""))
+    ports = parsing.ports(found.get("tcp", b""), found.get("udp", b""))
     return GuestState(
         entries,
         contents={},
         hashes={},
-        units=parsing.units(found.get("units", b"")),
-        ports=parsing.ports(found.get("tcp", b""), found.get("udp", b"")),
+        units={name: state for name, state in units.items() if not may_change.match_file(name)},
+        ports=frozenset(port for port in ports if not may_change.match_file(port)),
     )
 
 

@@ -18,9 +18,9 @@ _ENTRY: Final = re.compile(
     r"(?P<kind>\w) (?P<mode>[0-7]{1,5}) (?P<owner>\d+:\d+) (?P<size>\d{1,18}) (?P<stamp>\S+) "
 )
 _OWN_AFFAIRS: Final = re.compile(
-    r"(user@|user-runtime-dir@|session-c?\d+\.|getty|systemd-|apt-daily|dpkg-db-backup|run-(r[0-9a-f]+|u\d+|p\d+-i\d+)\.)"
+    r"(user@|user-runtime-dir@|session-c?\d+\.|getty|systemd-|apt-daily|dpkg-db-backup|packagekit\.|run-(r[0-9a-f]+|u\d+|p\d+-i\d+)\.)"
 )
-"""Units that the system starts and stops by itself."""
+"""Units that the system starts and stops by itself; packagekit by every `apt-get update`, for some minutes."""
 
 
 def sections(output: bytes, mark: str) -> dict[str, bytes]:

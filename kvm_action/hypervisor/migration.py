@@ -13,6 +13,7 @@ from typing import Final
 
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.domain import Domain
+from kvm_action.patience import stretched
 from kvm_action.wait import Deadline, until
 
 SAVE_TIME: Final = timedelta(minutes=2)
@@ -31,7 +32,7 @@ def save_state(domain: Domain, file: Path, *, with_memory: bool) -> None:
     domain.qmp("migrate-set-parameters", {"max-bandwidth": 1 << 40})
     with _handed_over(domain, file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC):
         domain.qmp("migrate", {"uri": f"fd:{HANDLE}"})
-        _wait(domain, SAVE_TIME, "saved")
+        _wait(domain, stretched(SAVE_TIME), "saved")
 
 
 def load_state(domain: Domain, file: Path, *, with_memory: bool) -> None:
@@ -39,7 +40,7 @@ def load_state(domain: Domain, file: Path, *, with_memory: bool) -> None:
     _set_ignore_shared(domain, on=not with_memory)
     with _handed_over(domain, file, os.O_RDONLY):
         domain.qmp("migrate-incoming", {"uri": f"fd:{HANDLE}"})
-        _wait(domain, LOAD_TIME, "loaded")
+        _wait(domain, stretched(LOAD_TIME), "loaded")
     _set_ignore_shared(domain, on=False)
 
 

@@ -26,7 +26,7 @@ def require_address(text: str) -> None:
 def require_trusted(text: str) -> None:
     """Raise PlanError unless nobody on the way can change what it answers: https, or this very host."""
     parts = urlsplit(text)
-    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise PlanError(
             f"checksums from {shown(text)} prove nothing: anybody on the way can change them",
             hint="take them from an https address, or give the checksum itself with --sha256",
@@ -49,7 +49,8 @@ def shown(text: str) -> str:
     return urlunsplit((parts.scheme, f"{host}{port}", parts.path, "", ""))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Does that name or address of a host lead to this very machine?"""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -3,9 +3,11 @@
 import platform
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from kvm_action import proc
 from kvm_action.errors import HostError, PlanError
+from kvm_action.images.addresses import is_loopback
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 """Where package debian-archive-keyring puts Debian's keys, on the host and in the guest."""
@@ -42,6 +44,7 @@ def choose(targets: str, suite: str) -> Mirror | None:
     """The mirror in what ``apt-get indextargets`` printed, for a host of ``suite``.
 
     Before the first ``apt-get update`` apt does not know an archive's origin; then the address has to say debian.
+    One on loopback is none: in a guest that leads to the guest.
     """
     main = _address(targets, suite)
     return Mirror(main=main, security=_address(targets, f"{suite}-security")) if main else None
@@ -72,6 +75,6 @@ def _address(targets: str, release: str) -> str:
 
 
 def _is_debian(address: str, origin: str) -> bool:
-    if not address.startswith(("http://", "https://")):
+    if not address.startswith(("http://", "https://")) or is_loopback(urlsplit(address).hostname or ""):
         return False
     return origin == "Debian" or (origin.startswith("$(") and "debian" in address)

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from kvm_action.errors import E2EError, ImageError
 from kvm_action.images.guest_files import SCRIPTS, USER_SCRIPT, Disk
 from kvm_action.images.tools import SEARCH_PATH, out_of_space
 from kvm_action.text import plain_line
-from kvm_action.units import format_size
+from kvm_action.units import format_duration, format_size
 
 _GRACE: Final = timedelta(seconds=20)
 """Time for mmdebstrap to take its temporary folder away: as an ordinary user we could not."""
@@ -36,6 +36,8 @@ _STAGES: Final = {
 _NO_PACKAGE: Final = re.compile(
     r"(?:Unable to locate package|Package) '?([a-z0-9][a-z0-9+.-]+)'?(?: has no installation candidate)?$"
 )
+_OWN: Final = ("I: ", "W: ", "E: ")
+"""How mmdebstrap's own lines begin."""
 _SCRIPT_FAILED: Final = "E: the script ended with status "
 _TOO_SMALL: Final = "E: the disk is too small: "
 _RUN_SCRIPT: Final = f"""
@@ -71,7 +73,7 @@ class Job:
 
 
 def command_line(job: Job) -> tuple[str, ...]:
-    """The command. setpriv sees to it that mmdebstrap ends, and cleans up, when we are killed."""
+    """The command. By setpriv mmdebstrap ends when we are killed, after what it runs, and cleans up."""
     inside = f'chroot "$1" sh {SCRIPTS}'
     return (
         *("setpriv", "--pdeathsig", "TERM", "--"),
@@ -93,22 +95,33 @@ def command_line(job: Job) -> tuple[str, ...]:
 def run_job(job: Job, progress: Callable[[str], None], allowed: timedelta) -> None:
     """Run mmdebstrap; its whole output goes to ``job.log``.
 
-    Raises ImageError with its last words, HostError when the disk is full.
+    Raises ImageError with its last words, also when it takes longer than ``allowed``; HostError when the disk is
+    full.
     """
     job.report.mkdir()
     environment = {**job.disk.environment, "PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"}
     with job.disk_file.open("r+b") as disk, job.log.open("wb") as log:
         process = proc.start(command_line(job), cwd=Path("/"), environment=environment, stdin=disk, stdout=log)
-        over = Timer(allowed.total_seconds(), process.terminate)
-        over.start()
-        try:
-            last_lines = _follow(process.stderr or [], log, progress)
-            status = process.wait()
-        finally:
-            over.cancel()
+        last: deque[str] = deque(maxlen=60)
+        at_limit: list[Sequence[str]] = []
+
+        def stop() -> None:
+            at_limit.append(last.copy())
             proc.end(process, _GRACE)
+
+        timer = Timer(allowed.total_seconds(), stop)
+        timer.start()
+        with process:
+            try:
+                _follow(process.stderr or [], last, log, progress)
+                status = process.wait()
+            finally:
+                timer.cancel()
+                proc.end(process, _GRACE)
+    if at_limit:
+        raise _too_long(job, allowed, at_limit[0])
     if status != 0:
-        raise _failure(job, "\n".join(last_lines))
+        raise _failure(job, "\n".join(last))
 
 
 def stage(line: str) -> str | None:
@@ -118,15 +131,23 @@ def stage(line: str) -> str | None:
     return next((told for begin, told in _STAGES.items() if line.startswith(f"I: {begin}")), None)
 
 
-def _follow(lines: Iterable[bytes], log: IO[bytes], progress: Callable[[str], None]) -> list[str]:
-    last: deque[str] = deque(maxlen=60)
+def _follow(lines: Iterable[bytes], last: deque[str], log: IO[bytes], progress: Callable[[str], None]) -> None:
+    """Read to the end; ``last`` holds the end of it."""
     for raw in lines:
         log.write(raw)
         log.flush()
         last.append(raw.decode(errors="replace").rstrip())
         if told := stage(last[-1]):
             progress(told)
-    return list(last)
+
+
+def _too_long(job: Job, allowed: timedelta, lines: Sequence[str]) -> ImageError:
+    at = next((told for line in reversed(lines) if (told := stage(line))), "starting")
+    said = next((plain_line(line) for line in reversed(lines) if line.strip() and line[:3] not in _OWN), "nothing")
+    return ImageError(
+        f"the image was not made within {format_duration(allowed)}; it was {at}, and the last word was: {said}",
+        hint=f"{_output(job)}; is the mirror slow, or does your script wait for something?",
+    )
 
 
 def _failure(job: Job, text: str) -> E2EError:
@@ -149,7 +170,8 @@ def _failure(job: Job, text: str) -> E2EError:
 def _archive_trouble(job: Job, said: str) -> ImageError:
     said = plain_line(said)
     if "does not have a Release file" in said:
-        return ImageError(f"the mirror does not have {job.suite}: {said}", hint="name another one: --mirror URL")
+        suite = next((each for each in _suites(job) if f" {each} Release" in said), job.suite)
+        return ImageError(f"the mirror does not have {suite}: {said}", hint="name another one: --mirror URL")
     if found := _NO_PACKAGE.search(said):
         return ImageError(
             f"{job.suite} has no package {found[1]}", hint="look for its name at packages.debian.org"
@@ -160,6 +182,11 @@ def _archive_trouble(job: Job, said: str) -> ImageError:
         f"mmdebstrap could not make {job.suite}: {said}",
         hint=f"{_output(job)}; is the mirror of this host's apt reachable (`apt-get update`)?",
     )
+
+
+def _suites(job: Job) -> tuple[str, ...]:
+    """Those that are asked for, also by the names of their updates."""
+    return (f"{job.suite}-updates", f"{job.suite}-security", job.suite)
 
 
 def _output(job: Job) -> str:

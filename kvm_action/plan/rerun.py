@@ -25,7 +25,7 @@ class SecondRun(Part):
     paths: tuple[GuestPath, ...] = Field((), examples=[["/opt/app"]])
     """Files and folders outside /etc that must stay as they are."""
     ignore: tuple[Annotated[Text, AfterValidator(_a_pattern)], ...] = Field((), examples=[["/etc/app/last-run"]])
-    """Patterns, as in a .gitignore, of files that may change."""
+    """Patterns, as in a .gitignore, of files, units (app.service) and ports (tcp *:8080) that may change."""
 
 
 class _OrSwitch:

@@ -8,6 +8,7 @@ from threading import Event
 from typing import Final
 
 from kvm_action.errors import GuestConnectionError
+from kvm_action.patience import stretched
 from kvm_action.reach import Address
 from kvm_action.ssh.link import PATIENCE, PROBE_AFTER, Link
 from kvm_action.ssh.session import Login, Session
@@ -122,7 +123,7 @@ class _Attempts:
             transport.close()
             raise
         self.on_milestone("ssh_authenticated")
-        return Link(transport, wire, PROBE_AFTER, PATIENCE)
+        return Link(transport, wire, PROBE_AFTER, stretched(PATIENCE))
 
     def _note_greeting(self, wire: Wire) -> None:
         if wire.greeted and not self.greeted:

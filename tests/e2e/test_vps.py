@@ -14,7 +14,7 @@ from kvm_action.backends.kvm import KvmBackend
 from kvm_action.backends.settings import Settings
 from kvm_action.checks import run_checks
 from kvm_action.guest import Guest, GuestOutput, Tree
-from kvm_action.guest_state import capture, differences
+from kvm_action.guest_state import Watched, capture, capture_again, differences
 from kvm_action.images.store import Store
 from kvm_action.plan.checks import Check, DesktopCheck, IdeCheck
 from kvm_action.plan.load import LoadedPlan, load_plan
@@ -33,6 +33,16 @@ GEANY = IdeCheck(command="geany", user="developer")
 PASSWORD = SecretStr("only-for-this-test")
 RDP = RdpCheck(user="developer", password=PASSWORD, timeout=timedelta(minutes=3))
 XSESSION = "/home/developer/.xsession"
+FIREWALL = "the firewall lets in SSH and RDP only"
+MAKE_CODE = """\
+set -e
+rm -rf /root/code && mkdir -p /root/code/DEBIAN /root/code/usr/bin
+printf 'Package: code\\nVersion: 1.99.0\\nArchitecture: all\\nMaintainer: a test\\nDescription: an editor\\n' \
+    >/root/code/DEBIAN/control
+printf '#!/bin/sh\\necho 1.99.0\\n' >/root/code/usr/bin/code && chmod 0755 /root/code/usr/bin/code
+dpkg-deb --build /root/code /var/tmp/code.deb
+"""
+"""Makes a package of an editor, as a vendor's server would send one."""
 
 
 class Workstation:
@@ -42,11 +52,14 @@ class Workstation:
         self.guest = guest
         self.loaded = loaded
 
-    def install(self) -> GuestOutput:
+    def install(self, **more: str) -> GuestOutput:
+        """Run the script, with ``more`` variables for it."""
         provision = self.loaded.plan.provision
-        variables = " ".join(f"{name}={value.get_secret_value()}" for name, value in provision.env.items())
-        line = f"cd {provision.workdir} && {variables} {provision.run}"
-        return self.guest.run(line, timeout=timedelta(minutes=25))
+        variables = {name: value.get_secret_value() for name, value in provision.env.items()}
+        words = " ".join(f"{name}={value}" for name, value in variables.items())
+        passed_on = " ".join(f"{name}={value}" for name, value in more.items())
+        run = provision.run.replace("./install.sh", f"{passed_on} ./install.sh")
+        return self.guest.run(f"cd {provision.workdir} && {words} {run}", timeout=timedelta(minutes=25))
 
     def root(self, command: str) -> str:
         ended = self.guest.run(command, timeout=timedelta(minutes=1), sudo=True)
@@ -134,10 +147,10 @@ def test_everything_that_the_plan_asks_for_holds(workstation: Workstation) -> No
 
 
 def test_a_second_run_takes_its_checkpoints_and_changes_nothing(workstation: Workstation) -> None:
-    before = capture(workstation.guest)
+    before = capture(workstation.guest, Watched())
     told = workstation.install().text
-    assert not differences(before, capture(workstation.guest))
-    assert [step for step in STEPS if f"==> {step}: done before" in told] >= STEPS[:-1]
+    assert not differences(before, capture_again(workstation.guest, Watched(), before))
+    assert [step for step in STEPS if f"==> {step}: done before" in told] == STEPS[:-1]
 
 
 def test_a_second_run_mends_what_was_broken_meanwhile(workstation: Workstation) -> None:
@@ -147,6 +160,31 @@ def test_a_second_run_mends_what_was_broken_meanwhile(workstation: Workstation) 
     assert "==> user: done before" in told
     [result] = workstation.examine([DESKTOP])
     assert result.outcome is CheckOutcome.PASSED, result.message
+
+
+def test_an_open_port_more_is_caught(workstation: Workstation) -> None:
+    [firewall] = [one for one in workstation.loaded.plan.checks if one.label == FIREWALL]
+    workstation.root("nft add rule inet vps input tcp dport 8080 accept")
+    try:
+        assert "dport 8080 accept" in workstation.complaint(firewall)
+    finally:
+        workstation.root("systemctl restart nftables")
+
+
+def test_an_ide_whose_download_is_reachable_is_installed_and_works_for_the_developer(
+    workstation: Workstation,
+) -> None:
+    workstation.root(f"cat >/root/make.sh <<'END'\n{MAKE_CODE}END\nsh /root/make.sh")
+    told = workstation.install(VPS_URL_CODE="file:///var/tmp/code.deb").text
+    assert "skipped code" not in told
+    assert workstation.root("cat /var/lib/vps/ides").startswith("code: installed\n")
+    [code] = [one for one in workstation.loaded.plan.checks if one.label and one.label.startswith("VS Code")]
+    assert "1.99.0" in workstation.examine([code])[0].actual
+    workstation.root("chmod 0700 /usr/bin/code")
+    try:
+        assert workstation.complaint(code)
+    finally:
+        workstation.root("apt-get purge --yes --quiet=2 code && printf '' >/var/lib/vps/ides")
 
 
 def test_a_session_script_with_a_typing_error_is_named_with_what_it_starts(workstation: Workstation) -> None:

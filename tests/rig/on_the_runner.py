@@ -56,6 +56,10 @@ def test_the_pages_step_for_a_libvirt_network(host: Host) -> None:
     copied = host.run(f"sudo /opt/rig/as-runner cp --archive --link {images} /var/lib/kvm-e2e/")
     assert copied.rc == 0, copied.stderr
     assert groups(host) == {USER, "kvm", "libvirt"}
+    assert host.service("libvirtd").is_enabled
+    assert "yes" in host.check_output("sudo virsh net-info default | grep -i autostart")
+    store = host.file("/var/lib/kvm-e2e")
+    assert (store.user, store.mode) == (USER, 0o711)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

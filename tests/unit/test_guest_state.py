@@ -251,13 +251,38 @@ def test_a_look_that_was_cut_before_its_end_is_no_look() -> None:
         capture(Cut(), Watched())
 
 
+def test_units_and_ports_that_the_plan_lets_change_are_left_out_as_files_are() -> None:
+    class Found:
+        def run(self, command: str, **_options: object) -> GuestOutput:
+            mark = re.search("[0-9a-f]{32}", command)[0]
+            said = {
+                "entries": "d 755 0:0 1 1/1 /etc\0\0f 644 0:0 1 1/1 /etc/stamp\0\0",
+                "units": "sync.service loaded active exited S\nweb.service loaded active running W",
+                "tcp": "0: 00000000:1F90 00000000:0000 0A 0\n1: 00000000:0050 00000000:0000 0A 0",
+            }
+            text = "".join(f"\n{mark} {name}\n{what}" for name, what in said.items())
+            return GuestOutput(command, 0, text.encode(), b"")
+
+    seen = capture(Found(), Watched(ignore=("stamp", "sync.service", "tcp *:8080")))
+    assert (list(seen.entries), list(seen.units), seen.ports) == (["/etc"], ["web.service"], {"tcp 0.0.0.0:80"})
+
+
 @pytest.mark.parametrize("unit", ["apt-cacher-ng", "user-api", "session-store", "run-jobs", "runner"])
 def test_a_service_of_the_users_own_is_compared_whatever_it_is_called(unit: str) -> None:
     assert parsing.units(f"{unit}.service loaded active running X\n".encode())
 
 
 @pytest.mark.parametrize(
-    "unit", ["apt-daily-upgrade", "user@1000", "run-r12ab34", "run-u12", "run-p1-i2", "systemd-tmpfiles-clean"]
+    "unit",
+    [
+        "apt-daily-upgrade",
+        "user@1000",
+        "run-r12ab34",
+        "run-u12",
+        "run-p1-i2",
+        "systemd-tmpfiles-clean",
+        "packagekit",
+    ],
 )
 def test_a_service_that_the_system_starts_by_itself_is_not_compared(unit: str) -> None:
     assert not parsing.units(f"{unit}.service loaded active running X\n".encode())

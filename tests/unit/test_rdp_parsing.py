@@ -185,6 +185,7 @@ def test_nla_may_be_asked_for_and_may_be_unwanted() -> None:
 def test_an_expired_certificate_fails_the_check_and_a_good_one_is_told() -> None:
     old = Certificate("CN=a", "CN=a", True, NOW - 9 * DAY, NOW - DAY, "ab" * 32)
     assert "expired" in judged(Handshake(False, True, False, old))[1]
+    assert judged(Handshake(False, True, False, old), tls=False) == (CheckOutcome.PASSED, "")
     good = Certificate("CN=a", "CN=a", True, NOW - DAY, NOW + DAY, "ab" * 32)
     verdict = judge(rdp.handshake_facts(RdpCheck(), Handshake(False, True, False, good), NOW))
     assert verdict.outcome is CheckOutcome.PASSED
@@ -370,10 +371,27 @@ def test_why_freerdp_ended_is_put_in_plain_words(log: str, words: str) -> None:
     assert reason_in(log, 131) == words
 
 
-def test_what_is_missing_on_the_host_is_named_with_the_command_that_installs_it() -> None:
+@pytest.mark.parametrize(
+    ("release", "package"),
+    [
+        ({"ID": "debian", "VERSION_ID": "12"}, "freerdp2-x11"),
+        ({"ID": "debian", "VERSION_ID": "13"}, "freerdp3-x11"),
+        ({"ID": "debian"}, "freerdp3-x11"),
+    ],
+)
+def test_what_is_missing_on_the_host_is_named_with_the_command_that_installs_it(
+    release: dict[str, str], package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: release)
     tools = Tools("", "", "/usr/bin/setpriv")
     assert tools.missing == ("Xvfb", "xfreerdp")
-    assert "sudo apt-get install -y xvfb freerdp2-x11" in tools.how_to_install
+    assert f"Xvfb and xfreerdp: `sudo apt-get install -y xvfb {package}`" in tools.how_to_install
+    one = Tools("/usr/bin/Xvfb", "", "/usr/bin/setpriv")
+    assert one.how_to_install == f"this host lacks xfreerdp: `sudo apt-get install -y {package}`"
+
+
+def test_a_session_that_this_host_cannot_open_is_skipped_unless_the_plan_requires_it() -> None:
+    tools = Tools("", "", "/usr/bin/setpriv")
     check = RdpCheck(user="developer", password=SecretStr("x"), timeout=timedelta(seconds=1))
     facts = rdp.handshake_facts(check, TLS, NOW)
     assert rdp.without_session(check, facts, tools).outcome is CheckOutcome.SKIPPED

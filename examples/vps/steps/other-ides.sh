@@ -30,6 +30,7 @@ try() {
     if ! reason=$(curl --silent --show-error --fail --location --connect-timeout 4 \
         --speed-limit 10000 --speed-time 10 --output "$package" "$url" 2>&1); then
         say "skipped $1: $reason"
+        rm -f "$package"
         return 1
     fi
     if ! dpkg-deb --field "$package" Package >/dev/null 2>&1; then
@@ -37,6 +38,7 @@ try() {
         rm -f "$package"
         return 1
     fi
+    update
     apt-get install --yes --quiet=2 --no-install-recommends -o Dpkg::Use-Pty=0 "$package" ||
         fail "$1 was downloaded and cannot be installed"
     rm -f "$package"

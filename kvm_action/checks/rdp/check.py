@@ -73,8 +73,9 @@ def handshake_facts(check: RdpCheck, hands: Handshake, now: datetime) -> list[Fa
     """What the plan wants of the handshake, beside what was found. Pure."""
     facts = [_security(check, hands)]
     if hands.certificate:
-        complaint = hands.certificate.complaint(now)
-        facts.append(Fact("a certificate that is valid today", str(hands.certificate), not complaint, complaint))
+        complaint = hands.certificate.complaint(now) if check.tls else ""
+        wanted = "a certificate that is valid today" if check.tls else "any certificate"
+        facts.append(Fact(wanted, str(hands.certificate), not complaint, complaint))
     return facts
 
 

@@ -1,5 +1,6 @@
 """The programs of this host that a session needs."""
 
+import platform
 import shutil
 from dataclasses import dataclass
 from typing import Final
@@ -8,8 +9,8 @@ XVFB: Final = ("Xvfb",)
 FREERDP: Final = ("xfreerdp", "xfreerdp3")
 SETPRIV: Final = ("setpriv",)
 
-INSTALL: Final = "sudo apt-get install -y xvfb freerdp2-x11"
-INSTALL_NEWER: Final = "freerdp3-x11 since Debian 13"
+_OLD_FREERDP: Final = {("debian", "12"), ("ubuntu", "22.04")}
+"""Systems whose archives have the second FreeRDP, not the third."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Tools:
     @property
     def how_to_install(self) -> str:
         """What is missing and the command that mends it, as a sentence."""
-        return f"this host lacks {' and '.join(self.missing)}: `{INSTALL}` ({INSTALL_NEWER})"
+        packages = " ".join(_package(name) for name in self.missing)
+        return f"this host lacks {' and '.join(self.missing)}: `sudo apt-get install -y {packages}`"
 
     def mortal(self, program: str, by: str = "KILL") -> tuple[str, ...]:
         """The begin of a command line with ``program``, which gets the signal ``by`` when we die, in any way."""
@@ -39,6 +41,18 @@ class Tools:
 def find_tools() -> Tools:
     """Look for them in PATH."""
     return Tools(_first(XVFB), _first(FREERDP), _first(SETPRIV))
+
+
+def _package(program: str) -> str:
+    """The package of this host's system that has a program."""
+    if program != "xfreerdp":
+        return {"Xvfb": "xvfb", "setpriv": "util-linux"}[program]
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        system = {}
+    is_old = (system.get("ID", ""), system.get("VERSION_ID", "")) in _OLD_FREERDP
+    return "freerdp2-x11" if is_old else "freerdp3-x11"
 
 
 def _first(names: tuple[str, ...]) -> str:

@@ -123,9 +123,9 @@ class InstallLog:
 
     @property
     def is_asking(self) -> bool:
-        """Does the screen end with a prompt? Some answer themselves a moment later."""
+        """Does the screen end with a prompt, in whatever language? Some answer themselves a moment later."""
         shown = self._screen.shown
-        return bool(shown and _PROMPT.search(shown[-1]))
+        return _readable(self._screen.open).endswith(">") or bool(shown and _PROMPT.search(shown[-1]))
 
     @property
     def screen(self) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ class Place:
         folders = [*self.home.glob("runs/*"), *Path("/tmp").glob("kvm-e2e*"), *self.home.glob("templates/.new-*")]
         return {
             "machines": sorted(self.virsh("list", "--all", "--name").split()),
-            "processes": sorted(qemu_processes("")),
+            "processes": sorted(map(str, qemu_processes(""))),
             "files": sorted(map(str, folders)),
             "cards": sorted(card.name for card in Path("/sys/class/net").glob("vnet*")),
             "ports": sorted(listening()),
