@@ -18,6 +18,8 @@ from kvm_action.text import shorten
 
 LINE_LIMIT: Final = 8000
 """Characters of one line of output that are kept here; provision.log has all of it."""
+_ESCAPE: Final = 6
+"""Characters that ASCII may make of one."""
 
 
 @contextmanager
@@ -60,8 +62,13 @@ def line_of(event: Event) -> str:
     """``event`` as one line, its kind first: ``{"event": "StepStarted", "name": "ssh", "at": …}``."""
     fields = asdict(event)
     if isinstance(event, OutputLine):
-        fields["text"] = shorten(event.text, LINE_LIMIT)
+        fields["text"] = _bounded(event.text)
     return json.dumps({"event": type(event).__name__, **fields}, default=_iso) + "\n"
+
+
+def _bounded(text: str) -> str:
+    shown = shorten(text, LINE_LIMIT)
+    return shown if len(json.dumps(shown)) <= LINE_LIMIT * 2 else shorten(text, LINE_LIMIT // _ESCAPE)
 
 
 def _iso(value: object) -> str:

@@ -13,6 +13,8 @@ LINE_LIMIT: Final = 1 << 14
 TAIL_LINES: Final = 200
 FILE_LIMIT: Final = 256 << 20
 """Bytes of the beginning that a file keeps; of what comes after them, the last lines."""
+EVENT_BYTES: Final = 32 << 20
+"""Of the output, what makes events line by line; the rest is told as rarely as after very many lines."""
 _LAST: Final = 1 << 20
 _STRIDE: Final = 1000
 MASK: Final = b"***"
@@ -70,7 +72,7 @@ class OutputLog:
     ) -> None:
         """Up to ``file_limit`` bytes go to ``file``; ``on_line`` hears of the first ``event_lines`` lines.
 
-        After these it hears of fewer and fewer, as a sign of life.
+        After these, and after `EVENT_BYTES`, it hears of fewer and fewer, as a sign of life.
         """
         self._file = file
         self._on_line = on_line
@@ -78,6 +80,7 @@ class OutputLog:
         self._open: dict[Stream, bytes] = {}
         self._next_event = 0
         self._event_lines = event_lines
+        self._event_room = EVENT_BYTES
         self._room = file_limit
         self._beyond = _Beyond()
         self.lines = 0
@@ -113,7 +116,9 @@ class OutputLog:
         shown = self._mask.hide(line)
         self._keep(shown + end)
         self.lines += 1
-        if self.lines <= self._event_lines or self.lines >= self._next_event:
+        self._event_room -= len(shown)
+        is_early = self.lines <= self._event_lines and self._event_room >= 0
+        if is_early or self.lines >= self._next_event:
             self._next_event = self.lines + max(_STRIDE, self.lines // 10)
             self._on_line(stream, shown[:LINE_LIMIT].decode(errors="replace").rstrip("\r"))
         self.tail.append(shown[-LINE_LIMIT:].decode(errors="replace").rstrip("\r"))

@@ -14,6 +14,7 @@ from typing import IO, Final, Protocol
 
 from kvm_action.errors import HostError
 from kvm_action.guest import Received
+from kvm_action.text import shorten
 from kvm_action.units import format_size
 
 _HEADER_LIMIT: Final = 1 << 16
@@ -21,6 +22,10 @@ _EXTENDED: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, 
 _OVERHEAD: Final = 4096
 """Bytes of headers and padding that an honest entry needs at most."""
 _NOTES: Final = 20
+_NAME: Final = 200
+"""Characters of a name in a note."""
+_PATH_LIMIT: Final = 4096
+"""Linux takes no longer path."""
 _PIECE: Final = 1 << 20
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -101,9 +106,11 @@ class _Extraction:
     _links: dict[PurePosixPath, str] = field(default_factory=dict)
     _paths: list[Path] = field(default_factory=list)
     _notes: list[str] = field(default_factory=list)
+    _more: int = 0
 
     def take_all(self, archive: TarFile) -> None:
         for member in archive:
+            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             self._entries += 1
             if self._entries > self.limits.entries:
                 raise _TooMuchError(f"only the first {self.limits.entries} files were copied")
@@ -114,10 +121,10 @@ class _Extraction:
             raise _TooMuchError("the copy ended early: the stream is damaged (a negative size)")
         name = _relative(member.name)
         if name is None:
-            self.note(f"{member.name!r}: left out, its name is not safe here")
+            self.note(f"{shorten(repr(member.name[:_NAME]), _NAME)}: left out, its name is not safe here")
         elif member.isreg() and not member.issparse():
             self._take_file(archive, member, name)
-        elif member.issym():
+        elif member.issym() and len(member.linkname) <= _PATH_LIMIT:
             self._links.setdefault(name, member.linkname)
         elif not member.isdir():
             self.note(f"{name}: left out, it is neither a file nor a link")
@@ -186,17 +193,19 @@ class _Extraction:
         return path
 
     def note(self, text: str) -> None:
-        self._notes.append(text)
+        if len(self._notes) < _NOTES:
+            self._notes.append(text)
+        else:
+            self._more += 1
 
     def received(self) -> Received:
-        more = len(self._notes) - _NOTES
-        notes = [*self._notes[:_NOTES], f"and {more} more"] if more > 0 else self._notes
+        notes = [*self._notes, f"and {self._more} more"] if self._more else self._notes
         return Received(tuple(sorted(self._paths)), tuple(notes))
 
 
 def _relative(name: str) -> PurePosixPath | None:
     """``name`` without its leading slash, or None when it cannot be used."""
     path = PurePosixPath(name.lstrip("/"))
-    if not path.parts or ".." in path.parts or not name.isprintable():
+    if not path.parts or ".." in path.parts or not name.isprintable() or len(name) > _PATH_LIMIT:
         return None
     return path

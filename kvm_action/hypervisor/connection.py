@@ -212,6 +212,11 @@ _LOST: Final = re.compile(r"socket is closed|Broken pipe|Connection reset|End of
 LOST_HINT: Final = "libvirt's daemon ended, or was restarted, under this run: see `journalctl -u libvirtd`"
 
 
+def is_lost(reason: str) -> bool:
+    """Does libvirt's message say that its daemon is gone?"""
+    return bool(_LOST.search(reason))
+
+
 @contextmanager
 def in_our_words(what: str, hint: str = "") -> Iterator[None]:
     """Raise HostError, "``what``: libvirt's reason", for an error of libvirt; a lost daemon is said so."""
@@ -219,4 +224,4 @@ def in_our_words(what: str, hint: str = "") -> Iterator[None]:
         yield
     except libvirt.libvirtError as error:
         reason = first_sentence(error)
-        raise HostError(f"{what}: {reason}", LOST_HINT if _LOST.search(reason) else hint) from error
+        raise HostError(f"{what}: {reason}", LOST_HINT if is_lost(reason) else hint) from error

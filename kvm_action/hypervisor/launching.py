@@ -10,7 +10,7 @@ from typing import Final
 import libvirt
 
 from kvm_action.errors import BootError, HostError
-from kvm_action.hypervisor.connection import Connection, first_sentence, in_our_words
+from kvm_action.hypervisor.connection import LOST_HINT, Connection, first_sentence, in_our_words, is_lost
 from kvm_action.hypervisor.domain import HOST_DISK_FULL, QEMU_DIED, Domain
 from kvm_action.hypervisor.ending import ended_for_certain
 from kvm_action.hypervisor.owned import find_domain
@@ -36,9 +36,9 @@ def launched(
     except libvirt.libvirtError as error:
         end_process(name)  # a daemon that dies now leaves it behind
         connection.forget_log(name)
-        raise HostError(
-            f"libvirt cannot start the machine: {first_sentence(error)}", start_hint(str(error))
-        ) from error
+        reason = first_sentence(error)
+        hint = LOST_HINT if is_lost(reason) else start_hint(str(error))
+        raise HostError(f"libvirt cannot start the machine: {reason}", hint) from error
     except BaseException:  # a signal that came while libvirt was at it: the machine may be there
         with suppress(HostError):
             if begun := find_domain(connection, name):

@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -142,6 +143,32 @@ def test_many_bad_entries_do_not_make_a_list_without_end(tmp_path: Path) -> None
     received = taken(tmp_path, *[entry("../x") for _ in range(100)])
     assert len(received.notes) == 21
     assert received.notes[-1] == "and 80 more"
+
+
+def test_names_without_end_take_no_memory_and_make_no_long_notes(tmp_path: Path) -> None:
+    class Endless:
+        """Entries with names of 60 KiB, as many as are read."""
+
+        def __init__(self) -> None:
+            one = stream(entry("\x01" * 60_000), form=tarfile.PAX_FORMAT).getvalue()
+            self.entry, self.left, self.open = one[: -tarfile.RECORDSIZE], 300, b""
+
+        def read(self, size: int, /) -> bytes:
+            while len(self.open) < size and self.left:
+                self.left -= 1
+                self.open += self.entry
+            data, self.open = self.open[:size], self.open[size:]
+            return data
+
+    tracemalloc.start()
+    try:
+        received = extract(Endless(), tmp_path, Limits(bytes=64 << 20))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert received.notes[-1] == "and 280 more"
+    assert max(map(len, received.notes)) < 300
+    assert peak < 10 << 20
 
 
 def test_a_stream_that_breaks_off_keeps_what_came_whole(tmp_path: Path) -> None:

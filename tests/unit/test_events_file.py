@@ -41,13 +41,15 @@ def test_two_runs_never_write_into_one_folder_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [HOSTILE, "x" * 1_000_000, "line\nbreak\u2028\x85"], ids=["hostile", "long", "breaks"]
+    "text",
+    [HOSTILE, "x" * 1_000_000, "line\nbreak\u2028\x85", "\0" * 1_000_000, "\U0001f600" * 9000],
+    ids=["hostile", "long", "breaks", "zeros", "faces"],
 )
 def test_one_event_is_one_bounded_line_of_ascii(text: str) -> None:
     line = line_of(OutputLine(step=StepName.PROVISION, stream=Stream.STDOUT, text=text))
     assert line.isascii()
     assert len(line.splitlines()) == 1
-    assert len(line) < LINE_LIMIT + 200
+    assert len(line) < LINE_LIMIT * 2 + 200
     assert json.loads(line)["text"][:4] == text[:4]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvm_action.events import Stream
-from kvm_action.output import LINE_LIMIT, TAIL_LINES, Mask, OutputLog
+from kvm_action.output import EVENT_BYTES, LINE_LIMIT, TAIL_LINES, Mask, OutputLog
 
 
 def log_of(
@@ -94,6 +94,14 @@ def test_a_flood_of_lines_makes_events_more_and_more_rarely() -> None:
     _, lines, log = log_of(*[b"\n" * 10_000] * 100, event_lines=100)
     assert log.lines == 1_000_000
     assert len(lines) < 300
+
+
+def test_a_flood_of_long_lines_makes_events_of_its_first_part_only() -> None:
+    seen: list[int] = []
+    with OutputLog(io.BytesIO(), lambda _stream, text: seen.append(len(text)), Mask(())) as log:
+        for _ in range(6_000):
+            log(Stream.STDOUT, b"x" * (LINE_LIMIT - 1) + b"\n")
+    assert EVENT_BYTES - LINE_LIMIT < sum(seen) < EVENT_BYTES + 10 * LINE_LIMIT
 
 
 def test_a_line_without_end_is_cut_and_not_kept_in_memory() -> None:
