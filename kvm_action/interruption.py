@@ -15,6 +15,9 @@ from kvm_action.units import format_duration
 GRACE: Final = timedelta(seconds=6.5)
 """An Actions runner kills 10 s after its SIGINT; a call that blocks must not keep us longer than this."""
 
+WAY_BACK: Final = timedelta(minutes=5)
+"""What a kept machine may take to become again what it was: its whole memory is read from a file."""
+
 _CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
@@ -67,6 +70,13 @@ def interruptible(grace: timedelta = GRACE) -> Iterator[Interruption]:
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(writer)
+
+
+@contextmanager
+def in_one_piece() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait for the end of what would be ruined by them, but not for ever."""
+    with interruptible(grace=WAY_BACK) as interruption, interruption.held():
+        yield
 
 
 def _watch(reader: int, done: Event, grace: timedelta) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from kvm_action import seed
 from kvm_action.backends.boot_watch import BootWatch
+from kvm_action.backends.first_boot import cloud_init_errors
 from kvm_action.backends.identity import new_identity
 from kvm_action.boot import Stage
 from kvm_action.errors import BootError, HostError, ImageError
@@ -22,6 +23,7 @@ from kvm_action.hypervisor.qemu_process import GuestClock
 from kvm_action.images import qemu_img
 from kvm_action.patience import stretched
 from kvm_action.renewal import FrozenIdentity, said, settling
+from kvm_action.text import plain_line
 from kvm_action.wait import Deadline, until
 
 SETTLE_TIME: Final = timedelta(minutes=2)
@@ -29,7 +31,8 @@ HOSTNAME: Final = "template"
 
 _CLOUD_INIT_DONE: Final = (
     "if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then"
-    " until [ -s /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done; fi"
+    " until [ -s /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done;"
+    " cat /run/cloud-init/result.json 2>/dev/null; fi; true"
 )
 
 _NO_AGENT: Final = "the guest agent does not answer; does the image have qemu-guest-agent?"
@@ -104,7 +107,7 @@ class Freezer:
     def _settled(self, domain: Domain, host_key: str) -> FrozenIdentity:
         agent = Agent(domain)
         self._wait_for(agent, domain)
-        agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], Deadline(stretched(SETTLE_TIME), self.watch.patient))
+        self._require_cloud_init(agent)
         nonce = token_hex(16)
         script = settling(nonce, self.shape.user)
         answer = agent.run(script.argv, Deadline(stretched(SETTLE_TIME), self.watch.patient), script.stdin)
@@ -121,6 +124,17 @@ class Freezer:
             hostname=HOSTNAME,
             host_key=host_key,
         )
+
+    def _require_cloud_init(self, agent: Agent) -> None:
+        """Wait for its end. Without a network card it may fail where a boot does not: runs must not."""
+        limit = Deadline(stretched(SETTLE_TIME), self.watch.patient)
+        answer = agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], limit)
+        if answer is None:
+            raise TemplateError("cloud-init is not done in time")
+        if errors := cloud_init_errors(answer.stdout.decode(errors="replace")):
+            raise TemplateError(
+                f"cloud-init fails in a machine without a network card: {plain_line(errors[0], 200)}"
+            )
 
     def _wait_for(self, agent: Agent, domain: Domain) -> None:
         def look() -> bool:

@@ -280,9 +280,10 @@ class VirtualMachine(Parts):
             self.__dict__.pop(part, None)
         with suppress(HostError):  # without space to write it, the template goes with a later run
             self.folder.renew(replace(self.folder.lease, template=""))
-        self.templates.retire(self.start.info.template, reason)
-        if self.start.is_first and isinstance(error, HostError) and not is_passing(error):
-            self.templates.refuse(self.start.info.template, reason)
+        if not is_passing(error):
+            self.templates.retire(self.start.info.template, reason)
+            if self.start.is_first and isinstance(error, TemplateError | HostError):
+                self.templates.refuse(self.start.info.template, reason)
         self.watch.start_again()
         self.start = Start(StartInfo(mode=BOOT, reason=f"{self.start.info.mode} start failed: {reason}"))
         self.create_disk()

@@ -6,7 +6,7 @@ back to a snapshot, it does so afterwards and is as it was; elsewhere it ends wi
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
@@ -23,29 +23,30 @@ from kvm_action.images.store import Store
 from kvm_action.images.tools import require_space
 
 Progress = Callable[[str], None]
+Undisturbed = Callable[[], AbstractContextManager[None]]
 
 SEAL: Final = Path(__file__).with_name("seal.sh")
 SEAL_TIME: Final = timedelta(minutes=2)
 _DONE: Final = b"kvm-e2e: sealed\n"
 
 
-def promote(machine: Opened, store: Store, name: str, progress: Progress) -> Image:
+def promote(machine: Opened, store: Store, name: str, progress: Progress, undisturbed: Undisturbed) -> Image:
     """Make the image ``name`` of the machine's disk as it is now. The caller holds the machine's lock.
 
+    The way back goes on in ``undisturbed``, so that no signal leaves the machine half-way.
     Raises ImageError, HostError; the machine is then as it was before, where it can go back.
     """
     require_name(name)
     wait = f"another process makes {name}; waiting for it"
     with store.lock(name, on_wait=lambda: progress(wait)), store.workplace(name) as place:
-        overlay = machine.domain.disk()
-        require_space(place, qemu_img.flat_bytes(overlay), "the image")
+        require_space(place, qemu_img.flat_bytes(machine.domain.disk()), "the image")
         disk = place / "disk.qcow2"
-        with as_it_was(machine, progress):
+        with as_it_was(machine, progress, undisturbed):
             progress("sealing it: keys, ids, logs and cloud-init's state go")
             packages = seal(machine)
             progress("copying its disk")
             with machine.domain.standing_still():
-                qemu_img.flatten(overlay, disk)
+                qemu_img.flatten(machine.domain.disk(), disk)  # the way back may have put a layer over what it was
         progress("checking it and putting it into the store")
         return store.add(name, disk, facts_of(machine, packages))
 
@@ -72,7 +73,7 @@ def seal(machine: Opened) -> tuple[Package, ...]:
 
 
 @contextmanager
-def as_it_was(machine: Opened, progress: Progress) -> Iterator[None]:
+def as_it_was(machine: Opened, progress: Progress, undisturbed: Undisturbed) -> Iterator[None]:
     """Let the machine be as it was at the end of the context: by a snapshot, or else by ending it."""
     able = machine.snapshots.ability()
     if able.way is None:
@@ -81,13 +82,15 @@ def as_it_was(machine: Opened, progress: Progress) -> Iterator[None]:
         end(machine)
         return
     mark = f"before-promotion-{secrets.token_hex(4)}"
-    machine.snapshots.take(mark, created_by="kvm-e2e image promote")
     try:
+        machine.snapshots.take(mark, created_by="kvm-e2e image promote")
         yield
     finally:
-        progress("letting the machine go back to what it was")
-        go_back(machine, mark)
-        machine.snapshots.delete(mark)
+        with undisturbed():
+            if mark in [each.name for each in machine.snapshots.listed()]:
+                progress("letting the machine go back to what it was")
+                go_back(machine, mark)
+                machine.snapshots.delete(mark)
 
 
 def facts_of(machine: Opened, packages: tuple[Package, ...]) -> Facts:

@@ -8,11 +8,14 @@ from kvm_action.backends.freezing import Freezer
 from kvm_action.errors import DiskFullError, E2EError, HostError
 from kvm_action.frozen import NoRoomError, Shape, Template, TemplateError, TemplateStore
 from kvm_action.hypervisor.connection import LOST_HINT
+from kvm_action.hypervisor.launching import NO_MEMORY_HINT
 from kvm_action.plan.model import StartMode
 from kvm_action.results import StartInfo
 from kvm_action.units import format_seconds
 
 BOOT: Final = StartMode.BOOT.value
+_OF_A_MOMENT: Final = (LOST_HINT, NO_MEMORY_HINT)
+"""What to do about troubles of the host that will be over."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,8 @@ class Chooser:
 
     def _start(self, mode: StartMode) -> Start:
         shape = self.shape(mode)
-        waiting = f"another run makes the template {shape.key}; waiting for it"
         self.store.sweep()
-        with self.store.lock(shape.key, on_wait=lambda: self.note(waiting)):
+        with self.store.lock(shape.key, on_wait=lambda: self._tell_waiting(shape.key)):
             found = self._sound(shape.key)
             template = found or self._made(shape)
             self.claim(shape.key)
@@ -70,12 +72,16 @@ class Chooser:
             StartInfo(mode=mode.value, reason=reason, template=shape.key), template, is_first=found is None
         )
 
+    def _tell_waiting(self, key: str) -> None:
+        if not self.store.has(key):  # else it is only looked at, which takes a moment
+            self.note(f"another run makes the template {key}; waiting for it")
+
     def _sound(self, key: str) -> Template | None:
         try:
             return self.store.find(key)
         except TemplateError as error:
             if key in self.store.leased():
-                raise TemplateError(f"{error}; a machine that was kept still stands on it") from error
+                raise TemplateError(f"{error}; a machine still stands on it") from error
             self.note(f"the template {key} is dropped: {error}")
             self.store.remove(key)
             return None
@@ -89,7 +95,7 @@ class Chooser:
         except NoRoomError:
             raise
         except TemplateError as error:
-            if not is_passing(error.__cause__):
+            if not is_passing(error):
                 self.store.refuse(shape.key, str(error))
             raise
         self.store.forget_refusal(shape.key)
@@ -98,7 +104,11 @@ class Chooser:
 
 def is_passing(error: BaseException | None) -> bool:
     """Is it an error that says nothing of the template, nor of the next try?"""
-    return isinstance(error, OSError | DiskFullError) or (isinstance(error, HostError) and error.hint == LOST_HINT)
+    if isinstance(error, TemplateError):
+        error = error.__cause__
+    return isinstance(error, OSError | DiskFullError) or (
+        isinstance(error, HostError) and error.hint in _OF_A_MOMENT
+    )
 
 
 def reason_of(error: E2EError | TemplateError) -> str:

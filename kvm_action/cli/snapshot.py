@@ -11,6 +11,7 @@ from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.tables import columns
 from kvm_action.cli.vm import NAME_HELP, chosen
 from kvm_action.hypervisor.snapshots import Snapshot
+from kvm_action.interruption import in_one_piece
 from kvm_action.results import SnapshotInfo
 from kvm_action.text import plain_line
 from kvm_action.units import format_seconds, format_size
@@ -43,7 +44,7 @@ def list_snapshots(name: str, *, tree: bool, as_json: bool) -> None:
 def create(name: str, snapshot: str) -> None:
     """Take a snapshot of the kept machine NAME, disk and memory, while it runs."""
     machine = chosen(name)
-    with changing(machine), opened(machine) as there:
+    with in_one_piece(), changing(machine), opened(machine) as there:
         info = there.snapshots.take(snapshot, created_by="kvm-e2e snapshot create")
     click.echo(f"{info.name}: {format_seconds(info.seconds)}; {info.detail}")
 
@@ -54,7 +55,7 @@ def create(name: str, snapshot: str) -> None:
 def revert(name: str, snapshot: str) -> None:
     """Let the kept machine NAME go back to a snapshot, and prove that it did."""
     machine = chosen(name)
-    with changing(machine), opened(machine) as there:
+    with in_one_piece(), changing(machine), opened(machine) as there:
         went = go_back(there, snapshot)
     click.echo(f"went back to {snapshot} in {format_seconds(went.seconds)}: {'; '.join(went.proofs)}")
 

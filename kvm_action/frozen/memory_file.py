@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -43,19 +44,32 @@ class Room:
 
 
 def look(root: Path, tmpfs: Path = SHARED_MEMORY, host: Host | None = None) -> Room:
-    """How much room there is now."""
-    memory = (host or Host()).memory()
+    """How much room there is now, less what machines of the templates that are there may still take."""
+    memory, promised = (host or Host()).memory(), _promised(tmpfs)
     return Room(
-        tmpfs=shutil.disk_usage(tmpfs).free if tmpfs.is_dir() else 0,
-        memory_available=memory.get("MemAvailable", 0),
+        tmpfs=max(0, shutil.disk_usage(tmpfs).free - promised) if tmpfs.is_dir() else 0,
+        memory_available=max(0, memory.get("MemAvailable", 0) - promised),
         memory_total=memory.get("MemTotal", 0),
         disk=shutil.disk_usage(root).free,
     )
 
 
+def _promised(tmpfs: Path) -> int:
+    """Bytes that this user's memory files may grow by: a page for each that a machine writes into a hole."""
+    growth = 0
+    for file in (tmpfs / _folder_name()).glob("*/*.ram"):
+        with suppress(FileNotFoundError):
+            growth += max(0, file.stat().st_size - occupied(file))
+    return growth
+
+
+def _folder_name() -> str:
+    return f"kvm-e2e-{os.geteuid()}"
+
+
 def folder_in_tmpfs(tmpfs: Path = SHARED_MEMORY) -> Path:
     """This user's folder for memory files. Others may pass, but not look: file names in it cannot be guessed."""
-    folder = tmpfs / f"kvm-e2e-{os.geteuid()}"
+    folder = tmpfs / _folder_name()
     folder.mkdir(mode=0o711, exist_ok=True)
     if folder.stat().st_uid != os.geteuid():
         raise PermissionError(f"{folder} belongs to somebody else")
@@ -64,7 +78,7 @@ def folder_in_tmpfs(tmpfs: Path = SHARED_MEMORY) -> Path:
 
 def folder_of_store(root: Path, tmpfs: Path = SHARED_MEMORY) -> Path:
     """Stores of one user share the tmpfs; each has its own folder there, which says whose it is."""
-    place = str(root.absolute())
+    place = str(root.resolve())  # however it is spelled
     folder = folder_in_tmpfs(tmpfs) / sha256(place.encode()).hexdigest()[:16]
     folder.mkdir(mode=0o711, exist_ok=True)
     (folder / OWNER).write_text(place)

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +73,10 @@ class TemplateStore:
         """All templates that can be read, last used first."""
         return sorted(self._readable(), key=lambda template: -_used(template))
 
+    def has(self, key: str) -> bool:
+        """Is there one, sound or not?"""
+        return (self.root / key).is_dir()
+
     def find(self, key: str) -> Template | None:
         """A sound template, None when there is none. Raises TemplateError when it is damaged."""
         folder = self.root / key
@@ -124,6 +128,8 @@ class TemplateStore:
         self._make_room(shape)
         folder = self.root / f"{UNFINISHED}{shape.key}"
         self._remove(folder)  # of a maker that was killed while we waited for the lock
+        with suppress(OSError):
+            self._unlink_unnamed(self._ram_folder.glob(f"{shape.key}-*.ram"), shape.key)
         folder.mkdir(mode=0o711)
         memory = self._place(shape, folder) if shape.in_memory_file else None
         try:
@@ -196,8 +202,7 @@ class TemplateStore:
             for file in self._ram_folder.glob("*.ram"):
                 key = file.name.split("-")[0]
                 with suppress(Timeout), FileLock(self.root / "locks" / key).acquire(timeout=0):
-                    if not (self.root / key).is_dir():  # asked under the lock: it may have been made just now
-                        file.unlink(missing_ok=True)
+                    self._unlink_unnamed([file], key)
 
     @property
     def _ram_folder(self) -> Path:
@@ -241,6 +246,18 @@ class TemplateStore:
         """A manifest is only text: what it names is removed where memory files are, and nowhere else."""
         if file.suffix == ".ram" and file.parent in (folder, self._ram_folder):
             file.unlink(missing_ok=True)
+
+    def _unlink_unnamed(self, files: Iterable[Path], key: str) -> None:
+        """Take away memory files that the template ``key`` does not name. Asked under its lock."""
+        try:
+            named = json.loads((self.root / key / MANIFEST).read_text())["memory_file"]
+        except FileNotFoundError:
+            named = None
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # damaged: `find` tells, and then it goes
+        for file in files:
+            if str(file) != named:
+                file.unlink(missing_ok=True)
 
     def _refused(self, key: str) -> Path:
         return self.root / f"{key}.refused.json"

@@ -53,6 +53,7 @@ def launched(
         yield domain
 
 
+NO_MEMORY_HINT: Final = "the host is short of memory: lower machine.memory in the plan"
 _ABOUT_KVM: Final = re.compile(r"KVM|/dev/kvm|(-accel|initialize|domaintype=) ?kvm|kvm version")
 
 
@@ -70,7 +71,7 @@ def start_hint(text: str) -> str:
     if "io_uring" in text:
         return "this host's kernel or QEMU has no io_uring: leave machine.disk_io out"
     if "annot allocate memory" in text or "annot set up guest memory" in text:
-        return "the host is short of memory: lower machine.memory in the plan"
+        return NO_MEMORY_HINT
     return "`kvm-e2e doctor` looks into the host"
 
 

@@ -108,6 +108,15 @@ def test_a_first_boot_whose_cloud_init_fails_is_told_with_the_module(untouched: 
     assert (ended.out / "guest/cloud-init-output.log").stat().st_size > 0
 
 
+def test_a_first_boot_that_needs_a_network_card_boots_and_makes_no_template(untouched: Tool, images: Path) -> None:
+    disk = with_cloud_config(images, untouched.folder, "runcmd: [[/bin/sh, -c, ls -d /sys/class/net/e*]]\n")
+    for reason in ("cloud-init fails in a machine without a network card", "an earlier try failed"):
+        ended = untouched("run", str(untouched.write_plan(NOTHING)), "--image", str(disk), timeout=2 * LIMIT)
+        assert ended.status == 0, ended.stdout + ended.stderr
+        assert ended.result["start"]["mode"] == "boot"
+        assert reason in ended.result["start"]["reason"]
+
+
 def test_a_guest_whose_network_is_down_is_told_from_one_without_an_ssh_server(
     untouched: Tool, images: Path
 ) -> None:

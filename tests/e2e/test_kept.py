@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 from filelock import FileLock
-from tooling import BOOT, REPOSITORY, Ended, Tool
+from tooling import BOOT, REPOSITORY, Ended, Tool, wait_for
 from vnc import opens
 
 from kvm_action.hypervisor.domain_xml import domain_name
@@ -262,6 +263,38 @@ def test_where_no_internal_snapshots_can_be_taken_files_of_their_own_do(machine:
     assert not list((machine.folder / "snapshots").glob("*.memory"))
     machine("snapshot", "revert", machine.run, "provisioned")
     assert machine.ssh("cat /etc/kept-mark") == "provisioned"
+
+
+@pytest.mark.slow
+def test_a_signal_in_the_middle_of_the_way_back_waits_for_its_end(machine: Machine) -> None:
+    with probed(machine, "restore"):
+        machine("snapshot", "create", machine.run, "three")
+        machine.ssh("echo late > late; sync")
+        process, out = machine.tool.start("snapshot", "revert", machine.run, "three")
+        wait_for(
+            lambda: list((machine.folder / "snapshots").glob("present-*.memory")), 60, "the machine to be saved"
+        )
+        process.send_signal(signal.SIGTERM)
+        ended = machine.tool.wait(process, out, timeout=120)
+    assert ended.status == 0, ended.stdout + ended.stderr
+    assert machine.ssh("cat late 2>/dev/null || echo gone") == "gone"
+    machine("snapshot", "delete", machine.run, "three")
+
+
+@pytest.mark.slow
+def test_a_machine_that_goes_back_by_files_of_its_own_becomes_an_image_that_is_sealed_too(
+    machine: Machine,
+) -> None:
+    key = machine.ssh("cat /etc/ssh/ssh_host_ed25519_key.pub")
+    with probed(machine, "restore"):
+        machine("image", "promote", machine.run, "--as", "from-files")
+    assert machine.ssh("cat /etc/ssh/ssh_host_ed25519_key.pub") == key
+    shown = json.loads(machine("image", "inspect", "from-files", "--json").stdout)
+    with file_system(machine, shown["path"]) as read:
+        assert read("/etc/kept-mark") == "provisioned\n"
+        for gone in ("/etc/ssh/ssh_host_ed25519_key", "/home/testuser/.bash_history", "/var/lib/cloud/instance"):
+            assert read(gone) is None, gone
+    machine("snapshot", "revert", machine.run, "provisioned")
 
 
 def test_two_commands_do_not_change_a_machine_at_once(machine: Machine) -> None:

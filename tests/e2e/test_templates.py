@@ -21,6 +21,7 @@ from kvm_action.backends.kvm import KvmBackend, VirtualMachine
 from kvm_action.backends.settings import Settings
 from kvm_action.backends.template_start import freezer_of, frozen_spec, shape_of
 from kvm_action.frozen import Draft, TemplateStore
+from kvm_action.frozen.memory_file import folder_of_store
 from kvm_action.frozen.model import stamp_of
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.domain_xml import domain_xml
@@ -65,7 +66,7 @@ def assert_started_from_a_template(ended: Ended) -> None:
 
 
 def test_two_machines_of_one_template_side_by_side_share_nothing_that_must_differ(tool: Tool) -> None:
-    plan = plan_that_tells(tool, "sleep 8")
+    plan, began = plan_that_tells(tool, "sleep 8"), time.time()
     with ThreadPoolExecutor(2) as both:
         ends = list(
             both.map(lambda started: tool.wait(*started), [tool.start("run", str(plan)) for _ in range(2)])
@@ -80,6 +81,7 @@ def test_two_machines_of_one_template_side_by_side_share_nothing_that_must_diffe
     for machine in (one, other):
         assert template["machine_id"] != machine["machine-id"]
         assert template["host_key"].split()[1] != machine["host-key"]
+        assert began < float(machine["clock"]) < time.time()
         assert machine["hosts"] == "1 0"
         assert machine["keys"] == "2 1"
         assert machine["journal"] == "1"
@@ -201,21 +203,48 @@ def test_every_image_starts_from_a_template(tool: Tool, image: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8))
-def test_killed_at_any_moment_the_next_run_works_and_nothing_is_left(tool: Tool, seed: int) -> None:
-    chance = random.Random(seed)
+@pytest.mark.parametrize(
+    "sign",
+    [
+        ".new-*",
+        ".new-*/disk.qcow2",
+        ".new-*/seed.iso",
+        ".new-*/state.bin",
+        ".new-*/template.json",
+        "[!.]*/disk.qcow2",
+    ],
+)
+def test_killed_at_any_stage_of_making_a_template_the_next_run_makes_it(tool: Tool, sign: str) -> None:
+    """Struck when the ``sign`` of the stage appears."""
     plan = plan_that_tells(tool)
-    if chance.random() < 0.5:
-        tool("template", "remove", "--all")
+    tool("template", "remove", "--all")
+    process, _out = tool.start("run", str(plan))
+    wait_for(lambda: list((tool.home / "templates").glob(sign)), BOOT, f"the maker to come to {sign}", every=0.001)
+    assert_killed_without_a_trace(tool, process, plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_of_waking_the_next_run_works_and_nothing_is_left(tool: Tool, seed: int) -> None:
+    plan = plan_that_tells(tool)
+    tool("template", "build", str(plan))
     process, out = tool.start("run", str(plan))
-    wait_for(lambda: has_started(out, "prerequisites"), 20, "the run to begin")
-    time.sleep(chance.uniform(0, 6))
+    wait_for(lambda: has_started(out, "launch"), 20, "the machine to wake")
+    time.sleep(random.Random(seed).uniform(0, 3))
+    assert_killed_without_a_trace(tool, process, plan)
+
+
+def assert_killed_without_a_trace(tool: Tool, process: subprocess.Popen[str], plan: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not tool.machines(), 20, "the machine to be gone")
     assert tool("reap").status == 0
     assert_started_from_a_template(tool("run", str(plan)))
     assert not list((tool.home / "templates").glob(".new-*"))
+    named = {
+        json.loads(file.read_text())["memory_file"] for file in (tool.home / "templates").glob("*/template.json")
+    }
+    assert {str(file) for file in folder_of_store(tool.home / "templates").glob("*.ram")} == named
 
 
 @pytest.mark.slow

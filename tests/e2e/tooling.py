@@ -137,12 +137,12 @@ def machines_with(word: str) -> set[str]:
     return found
 
 
-def wait_for(condition, seconds: float, what: str) -> None:
+def wait_for(condition, seconds: float, what: str, every: float = 0.1) -> None:
     """Wait for an event that another process brings about."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def events(out: Path) -> list[dict]:

@@ -9,11 +9,12 @@ from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Barrier, Thread
+from types import SimpleNamespace
 
 import pytest
 
 from kvm_action.frozen import Draft, NoRoomError, Shape, Template, TemplateError, TemplateStore
-from kvm_action.frozen.memory_file import occupied
+from kvm_action.frozen.memory_file import folder_of_store, look, occupied
 from kvm_action.renewal import FrozenIdentity
 
 SHAPE = Shape(
@@ -151,6 +152,38 @@ def test_the_memory_of_a_published_template_survives_sweeping(store: TemplateSto
     template = made(store)
     store.sweep()
     assert store.find(SHAPE.key) == template
+
+
+def test_memory_that_the_template_of_its_key_does_not_name_goes(store: TemplateStore) -> None:
+    """A maker was killed while another waited for its lock, and published after that."""
+    template = made(store)
+    lost = template.memory_file.with_name(f"{SHAPE.key}-lost.ram")
+    lost.write_bytes(b"x")
+    store.sweep()
+    assert (lost.exists(), template.memory_file.exists()) == (False, True)
+    lost.write_bytes(b"x")
+    assert made(store).memory_file.exists()
+    assert not lost.exists()
+
+
+def test_a_store_has_one_place_in_the_tmpfs_however_its_path_is_spelled(store: TemplateStore) -> None:
+    link = store.root.with_name("link")
+    link.symlink_to(store.root)
+    memory = made(replace(store, root=link)).memory_file
+    store.remove(SHAPE.key)
+    assert not memory.exists()
+
+
+def test_what_machines_of_the_templates_may_still_take_is_no_room(store: TemplateStore) -> None:
+    host = SimpleNamespace(memory=lambda: {"MemAvailable": 1 << 40, "MemTotal": 1 << 40})
+    before = look(store.root, store.tmpfs, host)
+    file = folder_of_store(store.root, store.tmpfs) / "a-b.ram"
+    with file.open("wb") as sparse:
+        sparse.write(bytes(1 << 20))
+        sparse.truncate(1 << 30)
+    after = look(store.root, store.tmpfs, host)
+    assert before.memory_available - after.memory_available == (1 << 30) - (1 << 20)
+    assert before.tmpfs - after.tmpfs >= min(before.tmpfs, (1 << 30) - (1 << 20))
 
 
 def test_memory_that_machines_only_read_is_given_back_and_the_template_stays_sound(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 from test_frozen_store import IDENTITY, SHAPE, fill
 
 from kvm_action.backends.boot_watch import host_disk_full
-from kvm_action.backends.start_choice import Chooser, Start
-from kvm_action.errors import BootError
+from kvm_action.backends.start_choice import Chooser, Start, is_passing
+from kvm_action.errors import BootError, HostError
 from kvm_action.frozen import Template, TemplateError, TemplateStore
+from kvm_action.hypervisor.connection import LOST_HINT
+from kvm_action.hypervisor.launching import NO_MEMORY_HINT
 from kvm_action.plan.model import StartMode
 
 
@@ -74,6 +76,17 @@ def test_a_full_disk_says_nothing_of_the_template(store: TemplateStore, choose: 
     assert choose(Freezer(store, None)).info.mode == "template"
 
 
+@pytest.mark.parametrize("hint", [LOST_HINT, NO_MEMORY_HINT])
+def test_a_trouble_of_the_host_says_nothing_of_the_template_also_where_it_is_the_cause(hint: str) -> None:
+    trouble = HostError("libvirt says no", hint)
+    not_woken = TemplateError("the machine did not wake")
+    not_woken.__cause__ = trouble
+    assert is_passing(not_woken)
+    assert is_passing(trouble)
+    assert not is_passing(TemplateError("the woken machine is not proved"))
+    assert not is_passing(HostError("libvirt says no", "see its log"))
+
+
 def test_a_template_in_doubt_on_which_a_machine_stands_starts_no_other(
     store: TemplateStore, choose: Choose, leased: list[str]
 ) -> None:
@@ -82,6 +95,6 @@ def test_a_template_in_doubt_on_which_a_machine_stands_starts_no_other(
     store.retire(SHAPE.key, "its nonce was wrong")
     start = choose(Freezer(store, None))
     assert start.info.mode == "boot"
-    assert "its nonce was wrong; a machine that was kept still stands on it" in start.info.reason
+    assert "its nonce was wrong; a machine still stands on it" in start.info.reason
     leased.clear()
     assert choose(Freezer(store, None)).info.mode == "template"

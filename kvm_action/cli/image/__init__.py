@@ -13,6 +13,7 @@ from kvm_action.cli.image.taking import import_image
 from kvm_action.cli.vm import chosen
 from kvm_action.images.recipes import RECIPES
 from kvm_action.images.reference import require_name
+from kvm_action.interruption import WAY_BACK, interruptible
 from kvm_action.units import format_size
 
 
@@ -75,8 +76,8 @@ def promote(run: str, name: str) -> None:
     """
     require_name(name)
     machine = chosen(run)
-    with changing(machine), opened(machine) as there:
-        image = promote_disk(there, store_of_user(), name, say)
+    with interruptible(grace=WAY_BACK) as interruption, changing(machine), opened(machine) as there:
+        image = promote_disk(there, store_of_user(), name, say, interruption.held)
     tell_made(image)
 
 
