@@ -90,9 +90,10 @@ class VirtualMachine(Parts):
         """A qcow2 overlay, as large as the plan wants its disk, or as the image is."""
         size = self.disk_size
         self.folder.overlay.touch(mode=0o600)  # it will hold the guest's memory, secrets included
-        below = self.start.template.disk if self.start.template else self.image.path
+        template = self.start.template
+        below, below_format = (template.disk, "qcow2") if template else (self.image.path, "")
         try:
-            qemu_img.create_overlay(below, self.folder.overlay, size)
+            qemu_img.create_overlay(below, self.folder.overlay, size, below_format)
         except ImageError as error:  # what the host lacks, a boot would lack too
             if not self.start.template:
                 raise

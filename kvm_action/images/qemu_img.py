@@ -150,9 +150,12 @@ def create_empty(disk: Path, virtual_bytes: int) -> None:
         raise ImageError(f"no empty disk could be made: {done.last_words}")
 
 
-def create_overlay(base: Path, overlay: Path, virtual_bytes: int) -> None:
-    """Make a qcow2 file that takes the writes in front of ``base``. Raises ImageError, HostError."""
-    base_format = probe(base).format
+def create_overlay(base: Path, overlay: Path, virtual_bytes: int, base_format: str = "") -> None:
+    """Make a qcow2 file that takes the writes in front of ``base``. Raises ImageError, HostError.
+
+    Unless ``base_format`` is given, as for a disk that we made, the file is looked at.
+    """
+    base_format = base_format or probe(base).format
     done = _qemu_img(
         *("create", "-q", "-f", "qcow2", "-b", base.absolute(), "-F", base_format, overlay, str(virtual_bytes))
     )
