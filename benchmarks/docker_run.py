@@ -1,5 +1,6 @@
 """`docker run` of a systemd container to its SSH server's greeting, from the same files as our machines have."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -45,16 +46,22 @@ class Docker:
 
     def start(self) -> float:
         """Seconds from `docker run` to the SSH greeting; the container is removed afterwards."""
+        port = _free_port()  # chosen before: to ask for it afterwards would be one more call of docker
         begun = time.monotonic()
-        name = self("run", "--detach", *_POWERS, "--publish", "127.0.0.1::22", READY, "/sbin/init")
+        name = self("run", "--detach", *_POWERS, "--publish", f"127.0.0.1:{port}:22", READY, "/sbin/init")
         try:
-            port = int(self("port", name, "22/tcp").splitlines()[0].rpartition(":")[2])
             while not speaks_ssh(Address("127.0.0.1", port), timedelta(seconds=1)):
                 if time.monotonic() - begun > 60:
                     raise RuntimeError("the container's SSH server does not greet")
             return time.monotonic() - begun
         finally:
             self("rm", "--force", name)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 @contextmanager

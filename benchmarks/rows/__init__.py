@@ -16,6 +16,7 @@ from benchmarks.rows import (
     image_build,
     promote,
     template_build,
+    vps,
     warm_hello,
     warm_start,
 )
@@ -38,5 +39,6 @@ LONG_ROWS: Final[dict[str, Row]] = {
     "image-build": image_build.measure,
     "image-build-uefi": image_build.measure_uefi,
     "promote": promote.measure,
+    "vps": vps.measure,
 }
 """Only when they are asked for: minutes of building."""

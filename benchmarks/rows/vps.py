@@ -1,0 +1,52 @@
+"""The workstation of `examples/vps`: from a bare image, and warm from an image that was made of it."""
+
+from benchmarks.reading import Reading
+from benchmarks.workshop import REPOSITORY, Workshop, seconds
+from kvm_action.paths import Home
+
+PLAN = REPOSITORY / "examples/vps/plan.yml"
+BARE, MADE = "debian-12", "bench-vps"
+COLD_SECONDS, WARM_SECONDS = 900, 60
+
+
+def measure(workshop: Workshop) -> list[Reading]:
+    """One run from the bare image, then three from what it made, whose template is there. In a home of its own."""
+    workshop.tool("image", "build", BARE)
+    home = workshop.folder / "home"
+    home.mkdir()
+    (home / "images").symlink_to(Home.from_environ().images)
+    own = Workshop(workshop.folder, workshop.say, workshop.samples, {"KVM_E2E_HOME": str(home)})
+
+    def run(name: str, image: str, *options: str) -> float:
+        out = workshop.folder / name
+        took = seconds(lambda: own.run_plan(PLAN, out, "--image", image, *options))
+        workshop.say(f"  {name}: {took:.1f} s")
+        return took
+
+    try:
+        cold = run("cold", BARE, "--keep", "always")
+        own.tool("image", "promote", "last", "--as", MADE)
+        own.tool("vm", "destroy", "--all")
+        run("first", MADE)
+        warm = tuple(run(f"warm-{number}", MADE) for number in range(workshop.count(3)))
+    finally:
+        own.tool("vm", "destroy", "--all")
+        own.tool("template", "remove", "--all")
+        if MADE in own.tool("image", "list"):
+            own.tool("image", "remove", MADE)
+    return [
+        Reading(
+            name="examples/vps from a bare image",
+            unit="s",
+            ours=(cold,),
+            at_most=COLD_SECONDS,
+            includes="one run: template made, all installed, run again, five groups of checks, a login by RDP",
+        ),
+        Reading(
+            name="examples/vps from an image of it",
+            unit="s",
+            ours=warm,
+            at_most=WARM_SECONDS,
+            includes="the same run, all steps done before; woken from a template; checks and the login by RDP",
+        ),
+    ]
