@@ -26,7 +26,7 @@ def table(samples: Sequence[Sample]) -> Table:
 
 
 def complaints(samples: Sequence[Sample], left: Footprint) -> list[str]:
-    """Every run that was not as it should be, everything that grew, and all that is left at the end."""
+    """Every run that was not as it should be, everything that grew or was never seen, and all that is left."""
     bad = [
         f"{each.phase} {each.number}: {each.ran.outcome} by {each.ran.start or 'nothing'}: {each.ran.reason}"
         for each in samples
@@ -38,5 +38,15 @@ def complaints(samples: Sequence[Sample], left: Footprint) -> list[str]:
         for measure in MEASURES
         if grew(series(of_phase, measure), measure)
     ]
+    unseen = [
+        f"{measure.name} could not be seen, so that nothing is known of it"
+        for measure in MEASURES
+        if samples and not series(samples, measure)
+    ]
     remains = {"folders of runs": left.run_folders, "QEMU processes": left.machines, "domains": left.domains}
-    return [*bad, *grown, *(f"left at the end: {number} {name}" for name, number in remains.items() if number)]
+    return [
+        *bad,
+        *grown,
+        *unseen,
+        *(f"left at the end: {number} {name}" for name, number in remains.items() if number),
+    ]

@@ -11,6 +11,7 @@ from tooling import Tool, machines_below
 
 from kvm_action.admission.tickets import SHARED, SUFFIX
 from kvm_action.errors import HostError
+from kvm_action.frozen.memory_file import folder_of_store
 from kvm_action.hypervisor.connection import open_connection
 from kvm_action.hypervisor.owned import owned_domains
 
@@ -61,6 +62,13 @@ def files(home: Path) -> Iterator[Path]:
         if top.name not in STORES:
             yield from (path for path in top.rglob("*") if path.exists())
     yield from (home / "templates").glob(".*")
+    yield from lost_memory(home / "templates")
+
+
+def lost_memory(templates: Path) -> Iterator[Path]:
+    """Memory files that no template names."""
+    named = {json.loads(file.read_text())["memory_file"] for file in templates.glob("[!.]*/template.json")}
+    yield from (file for file in folder_of_store(templates).glob("*.ram") if str(file) not in named)
 
 
 def tickets(tool: Tool) -> Iterator[Path]:
