@@ -18,6 +18,7 @@ from kvm_action.whole_file import write_whole
 
 UNFINISHED: Final = ".new-"
 LOCK: Final = "lock"
+PRIVATE: Final = "private"
 """Held by whoever changes a kept machine, so that nobody takes its folder away meanwhile."""
 
 
@@ -44,6 +45,11 @@ class RunFolder:
         """The NoCloud volume."""
         return self.path / "seed.iso"
 
+    @property
+    def private(self) -> Path:
+        """A folder in it that nobody else may enter."""
+        return self.path / PRIVATE
+
     def renew(self, lease: Lease) -> None:
         """Write another lease, atomically."""
         write_whole(self.path / FILE_NAME, lease.to_json())
@@ -60,6 +66,7 @@ def run_folder(runs: Path, run: str, uri: str = "") -> Iterator[RunFolder]:
     aside = runs / f"{UNFINISHED}{run}"
     try:
         aside.mkdir(mode=0o711, parents=True)
+        (aside / PRIVATE).mkdir(mode=0o700)
         (aside / FILE_NAME).write_text(lease_for(run, final, uri).to_json())
         aside.rename(final)
     except OSError as error:

@@ -1,5 +1,7 @@
 """The workstation of `examples/vps`: from a bare image, and warm from an image that was made of it."""
 
+import json
+
 from benchmarks.reading import Reading
 from benchmarks.workshop import REPOSITORY, Workshop, seconds
 from kvm_action.paths import Home
@@ -20,6 +22,9 @@ def measure(workshop: Workshop) -> list[Reading]:
     def run(name: str, image: str, *options: str) -> float:
         out = workshop.folder / name
         took = seconds(lambda: own.run_plan(PLAN, out, "--image", image, *options))
+        start = json.loads((out / "result.json").read_text())["start"]
+        if start["mode"] != "template":
+            raise RuntimeError(f"{name} started by {start['mode']}: {start['reason']}")
         workshop.say(f"  {name}: {took:.1f} s")
         return took
 
@@ -47,6 +52,6 @@ def measure(workshop: Workshop) -> list[Reading]:
             unit="s",
             ours=warm,
             at_most=WARM_SECONDS,
-            includes="the same run, all steps done before; woken from a template; checks and the login by RDP",
+            includes="the same run, all steps done before; woken from a template; snapshots, checks, login by RDP",
         ),
     ]

@@ -21,7 +21,14 @@ from kvm_action.events import Sink
 from kvm_action.frozen import TemplateStore
 from kvm_action.hypervisor.connection import Connection, open_connection
 from kvm_action.hypervisor.domain import Domain
-from kvm_action.hypervisor.domain_xml import USER_NETWORK, BackingFile, DomainSpec, domain_name, domain_xml
+from kvm_action.hypervisor.domain_xml import (
+    USER_NETWORK,
+    BackingFile,
+    DomainSpec,
+    agent_socket,
+    domain_name,
+    domain_xml,
+)
 from kvm_action.hypervisor.launching import launched
 from kvm_action.hypervisor.qemu_process import GuestClock
 from kvm_action.images.store import Image
@@ -173,6 +180,7 @@ class Parts:
             disk_cache=machine.disk_cache,
             disk_io=machine.disk_io,
             viewable=self.settings.keep != Keep.NEVER,
+            agent_socket=agent_socket(self.folder.private, is_system=self.connection.is_system),
         )
 
     def while_booting(self, check: Callable[[], T | None]) -> T:

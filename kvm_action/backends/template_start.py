@@ -133,6 +133,7 @@ def _digest_of_xml(spec: DomainSpec, in_memory_file: bool) -> str:
         mac="",
         memory_file=nowhere if in_memory_file else None,
         viewable=False,
+        agent_socket=None,
     )
     return sha256(domain_xml(plain).encode()).hexdigest()[:12]
 
@@ -162,4 +163,5 @@ def frozen_spec(spec: DomainSpec, draft: Draft) -> DomainSpec:
         seed=draft.seed,
         network="",
         memory_file=draft.memory_file,
+        agent_socket=spec.agent_socket and spec.agent_socket.with_name("template.sock"),
     )

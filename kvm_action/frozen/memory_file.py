@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,9 +43,9 @@ class Room:
         return self.disk >= size + (2 << 30)
 
 
-def look(root: Path, tmpfs: Path = SHARED_MEMORY, host: Host | None = None) -> Room:
-    """How much room there is now, less what machines of the templates that are there may still take."""
-    memory, promised = (host or Host()).memory(), _promised(tmpfs)
+def look(root: Path, tmpfs: Path = SHARED_MEMORY, host: Host | None = None, in_use: Iterable[Path] = ()) -> Room:
+    """How much room there is now, less what the memory files that are ``in_use`` may still grow by."""
+    memory, promised = (host or Host()).memory(), sum(map(_missing, in_use))
     return Room(
         tmpfs=max(0, shutil.disk_usage(tmpfs).free - promised) if tmpfs.is_dir() else 0,
         memory_available=max(0, memory.get("MemAvailable", 0) - promised),
@@ -54,22 +54,16 @@ def look(root: Path, tmpfs: Path = SHARED_MEMORY, host: Host | None = None) -> R
     )
 
 
-def _promised(tmpfs: Path) -> int:
-    """Bytes that this user's memory files may grow by: a page for each that a machine writes into a hole."""
-    growth = 0
-    for file in (tmpfs / _folder_name()).glob("*/*.ram"):
-        with suppress(FileNotFoundError):
-            growth += max(0, file.stat().st_size - occupied(file))
-    return growth
-
-
-def _folder_name() -> str:
-    return f"kvm-e2e-{os.geteuid()}"
+def _missing(file: Path) -> int:
+    """Bytes of a memory file's holes: where a machine writes into one, the file gets a page too."""
+    with suppress(OSError):
+        return max(0, file.stat().st_size - occupied(file))
+    return 0
 
 
 def folder_in_tmpfs(tmpfs: Path = SHARED_MEMORY) -> Path:
     """This user's folder for memory files. Others may pass, but not look: file names in it cannot be guessed."""
-    folder = tmpfs / _folder_name()
+    folder = tmpfs / f"kvm-e2e-{os.geteuid()}"
     folder.mkdir(mode=0o711, exist_ok=True)
     if folder.stat().st_uid != os.geteuid():
         raise PermissionError(f"{folder} belongs to somebody else")

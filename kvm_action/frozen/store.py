@@ -125,11 +125,11 @@ class TemplateStore:
         Raises NoRoomError when there is no room even after templates that nobody needs were removed.
         """
         self._remove(self.root / shape.key)
-        self._make_room(shape)
         folder = self.root / f"{UNFINISHED}{shape.key}"
         self._remove(folder)  # of a maker that was killed while we waited for the lock
         with suppress(OSError):
             self._unlink_unnamed(self._ram_folder.glob(f"{shape.key}-*.ram"), shape.key)
+        self._make_room(shape)
         folder.mkdir(mode=0o711)
         memory = self._place(shape, folder) if shape.in_memory_file else None
         try:
@@ -214,7 +214,7 @@ class TemplateStore:
                 yield Template.from_json(manifest.read_text(), manifest.parent)
 
     def _place(self, shape: Shape, folder: Path) -> Path:
-        room = memory_file.look(self.root, self.tmpfs)
+        room = self._room()
         if room.fits_in_tmpfs(shape.memory):
             with suppress(OSError):
                 return self._ram_folder / memory_file.file_name(shape.key)
@@ -232,8 +232,14 @@ class TemplateStore:
             if key not in self.leased():
                 self.remove(key)
 
+    def _room(self) -> memory_file.Room:
+        leased = self.leased()
+        files = [template.memory_file for template in self._readable() if template.key in leased]
+        in_tmpfs = [file for file in files if file and file.is_relative_to(self.tmpfs)]
+        return memory_file.look(self.root, self.tmpfs, in_use=in_tmpfs)
+
     def _has_room(self, shape: Shape) -> bool:
-        room = memory_file.look(self.root, self.tmpfs)
+        room = self._room()
         return room.fits_in_tmpfs(shape.memory) or room.fits_on_disk(shape.memory)
 
     def _remove(self, folder: Path) -> None:

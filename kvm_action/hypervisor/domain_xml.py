@@ -1,5 +1,6 @@
 """The XML of a domain as a pure function of a frozen value."""
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from kvm_action.templating import render
 LEASE_NAMESPACE: Final = "https://kvm-e2e.dev/lease/1"
 NIC: Final = "nic0"
 USER_NETWORK: Final = "user"
+_LONGEST_SOCKET: Final = 107
+"""Bytes of a path (unix(7))."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,23 @@ class DomainSpec:
     disk_io: str = "threads"
     viewable: bool = False
     """Its screen can be opened later, by VNC on loopback (`Domain.open_screen`)."""
+    agent_socket: Path | None = None
+    """The host's end of the guest agent's channel, from `agent_socket`; None leaves its place to libvirt."""
 
 
 def domain_name(run: str) -> str:
     """The name of a run's machine."""
     return f"kvm-e2e-{run}"
+
+
+def agent_socket(folder: Path, *, is_system: bool) -> Path | None:
+    """A place in ``folder``, which is private, for the socket of the guest agent; None where libvirt's has to do.
+
+    Before libvirt 11, that of a session is below the home folder, and too long for a socket (108 bytes) where the
+    user has a name like github-runner. In the system's libvirt it is short, and QEMU may not enter the folder.
+    """
+    socket = folder / "agent.sock"
+    return None if is_system or len(os.fsencode(socket)) > _LONGEST_SOCKET else socket
 
 
 def domain_xml(spec: DomainSpec) -> str:

@@ -11,7 +11,14 @@ from golden_files import assert_golden
 from kvm_action.backends.template_start import plug_in_card
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.definitions import QEMU
-from kvm_action.hypervisor.domain_xml import LEASE_NAMESPACE, BackingFile, DomainSpec, domain_xml, random_mac
+from kvm_action.hypervisor.domain_xml import (
+    LEASE_NAMESPACE,
+    BackingFile,
+    DomainSpec,
+    agent_socket,
+    domain_xml,
+    random_mac,
+)
 
 SPEC = DomainSpec(
     name="kvm-e2e-1",
@@ -79,6 +86,16 @@ def test_the_network_is_user_mode_or_a_network_of_libvirt(network: str, kind: st
     card = tree(replace(SPEC, network=network)).find("devices/interface")
     assert card.get("type") == kind
     assert kind == "user" or card.find("source").get("network") == "default"
+
+
+def test_the_agents_socket_is_in_our_folder_where_it_fits_and_qemu_may_go() -> None:
+    """libvirt 9's own is one byte too long for the user github-runner."""
+    runs = Path("/home/github-runner/.local/share/kvm-e2e/runs/20261127-171135-4fb6b1/private")
+    assert agent_socket(runs, is_system=False) == runs / "agent.sock"
+    assert agent_socket(runs, is_system=True) is None
+    assert agent_socket(Path("/" + "a" * 100), is_system=False) is None
+    asked = tree(replace(SPEC, agent_socket=runs / "agent.sock")).find("devices/channel/source")
+    assert asked.get("path") == str(runs / "agent.sock")
 
 
 def test_mac_addresses_are_qemus_and_differ() -> None:
