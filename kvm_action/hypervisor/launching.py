@@ -66,6 +66,10 @@ def start_hint(text: str) -> str:
         )
     if _ABOUT_KVM.search(text):
         return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
+    if "UNIX socket path" in text:
+        return (
+            "paths of sockets are short: set KVM_E2E_HOME to a folder with a shorter one, such as /var/lib/kvm-e2e"
+        )
     if "O_DIRECT" in text:
         return "the file system of KVM_E2E_HOME has a cache that cannot be left out: use disk_cache: unsafe there"
     if "io_uring" in text:

@@ -47,6 +47,13 @@ def test_our_own_name_is_no_sign_of_trouble_with_kvm() -> None:
     assert "--accel" not in start_hint("operation failed: domain 'kvm-e2e-20260314-151654-abc' already exists")
 
 
+def test_a_path_that_is_too_long_for_a_socket_is_told_with_what_makes_it_shorter() -> None:
+    said = (
+        "internal error: UNIX socket path '/home/github-runner/.config/libvirt/…/org.qemu.guest_agent.0' too long"
+    )
+    assert "set KVM_E2E_HOME to a folder with a shorter one" in start_hint(said)
+
+
 def test_a_daemon_that_is_gone_is_told_from_one_that_refuses() -> None:
     for reason, hint in (("client socket is closed", LOST_HINT), ("no such thing", "mend it")):
         with pytest.raises(HostError) as caught, in_our_words("no luck", "mend it"):
