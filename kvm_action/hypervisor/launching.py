@@ -54,29 +54,36 @@ def launched(
 
 
 NO_MEMORY_HINT: Final = "the host is short of memory: lower machine.memory in the plan"
-_ABOUT_KVM: Final = re.compile(r"KVM|/dev/kvm|(-accel|initialize|domaintype=) ?kvm|kvm version")
+_HINTS: Final = tuple(
+    (re.compile(said), hint)
+    for said, hint in (
+        (
+            r"^(?!.*/dev/kvm).*Permission denied",
+            "libvirt runs QEMU as another user, who cannot reach the file: set KVM_E2E_HOME to a folder that "
+            "anyone may enter, such as /var/lib/kvm-e2e, and let anyone read the image",
+        ),
+        (
+            r"KVM|/dev/kvm|(-accel|initialize|domaintype=) ?kvm|kvm version",
+            "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it",
+        ),
+        (
+            "UNIX socket path",
+            "sockets have short paths: set KVM_E2E_HOME to a folder with a shorter one, such as /var/lib/kvm-e2e",
+        ),
+        (
+            "O_DIRECT",
+            "the file system of KVM_E2E_HOME has a cache that cannot be left out: use disk_cache: unsafe there",
+        ),
+        ("io_uring", "this host's kernel or QEMU has no io_uring: leave machine.disk_io out"),
+        ("annot (allocate|set up guest) memory", NO_MEMORY_HINT),
+    )
+)
 
 
 def start_hint(text: str) -> str:
     """What to do about libvirt's or QEMU's refusal to start a machine."""
-    if "Permission denied" in text and "/dev/kvm" not in text:
-        return (
-            "libvirt runs QEMU as another user, who cannot reach the file: set KVM_E2E_HOME to a folder that "
-            "anyone may enter, such as /var/lib/kvm-e2e, and let anyone read the image"
-        )
-    if _ABOUT_KVM.search(text):
-        return "`kvm-e2e doctor` looks into KVM; `--accel tcg` goes without it"
-    if "UNIX socket path" in text:
-        return (
-            "paths of sockets are short: set KVM_E2E_HOME to a folder with a shorter one, such as /var/lib/kvm-e2e"
-        )
-    if "O_DIRECT" in text:
-        return "the file system of KVM_E2E_HOME has a cache that cannot be left out: use disk_cache: unsafe there"
-    if "io_uring" in text:
-        return "this host's kernel or QEMU has no io_uring: leave machine.disk_io out"
-    if "annot allocate memory" in text or "annot set up guest memory" in text:
-        return NO_MEMORY_HINT
-    return "`kvm-e2e doctor` looks into the host"
+    line = " ".join(text.splitlines())
+    return next((hint for said, hint in _HINTS if said.search(line)), "`kvm-e2e doctor` looks into the host")
 
 
 @contextmanager
