@@ -35,7 +35,11 @@ def clones(place: Place) -> str:
 
 
 def cancel(place: Place) -> str:
-    """SIGINT during the script, as a cancelled job sends it: a result, and nothing left."""
+    """SIGINT during the script, as a cancelled job sends it: a result, and nothing left, or files for `reap`.
+
+    GitHub's runner waits ten seconds, however slow a host is; what is not removed by then is left to the next run.
+    """
+    before = place.holdings()["files"]
     with start(place, "cancelled", QUIET, place.warm, *LONG) as run:
         run.wait_for_step("provision")
         began = monotonic()
@@ -44,7 +48,10 @@ def cancel(place: Place) -> str:
         took = seconds_since(began)
     require(status == 130, f"exit {status}: {run.words()}")
     require(run.result["outcome"] == "interrupted", run.result["outcome"])
-    return f"exit 130 after {took}, result written"
+    evidence = f"exit 130 after {took}, result written"
+    if place.holdings()["files"] != before:
+        evidence += f"; the rest by reap: {', '.join(call(place, 'reap').splitlines())}"
+    return evidence
 
 
 def kill(place: Place) -> str:
