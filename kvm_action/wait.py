@@ -1,9 +1,10 @@
 """Waiting, always against a deadline and never by a bare sleep."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from threading import Event
+from threading import Event, Timer
 from typing import Final, TypeVar
 
 Clock = Callable[[], float]
@@ -61,3 +62,18 @@ def until(
         pause = max(every, lateness * (at_first - deadline.left))
         if woken_by.wait(min(pause, deadline.left)):
             woken_by.clear()
+
+
+@contextmanager
+def unless_done_in(seconds: float, late: Callable[[], object]) -> Iterator[None]:
+    """Call ``late``, in a thread, when the context takes longer than ``seconds``.
+
+    A signal may come at any moment, also while the thread starts: it never keeps the process from ending.
+    """
+    timer = Timer(seconds, late)
+    timer.daemon = True
+    try:
+        timer.start()
+        yield
+    finally:
+        timer.cancel()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
-from threading import Timer
 from typing import IO, Final
 
 from kvm_action import proc
@@ -17,6 +16,7 @@ from kvm_action.images.guest_files import SCRIPTS, USER_SCRIPT, Disk
 from kvm_action.images.tools import SEARCH_PATH, out_of_space
 from kvm_action.text import plain_line
 from kvm_action.units import format_duration, format_size
+from kvm_action.wait import unless_done_in
 
 _GRACE: Final = timedelta(seconds=20)
 """Time for mmdebstrap to take its temporary folder away: as an ordinary user we could not."""
@@ -109,14 +109,11 @@ def run_job(job: Job, progress: Callable[[str], None], allowed: timedelta) -> No
             at_limit.append(last.copy())
             proc.end(process, _GRACE)
 
-        timer = Timer(allowed.total_seconds(), stop)
-        timer.start()
-        with process:
+        with process, unless_done_in(allowed.total_seconds(), stop):
             try:
                 _follow(process.stderr or [], last, log, progress)
                 status = process.wait()
             finally:
-                timer.cancel()
                 proc.end(process, _GRACE)
     if at_limit:
         raise _too_long(job, allowed, at_limit[0])

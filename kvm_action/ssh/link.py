@@ -3,14 +3,14 @@
 import time
 from contextlib import suppress
 from datetime import timedelta
-from threading import Event, Thread, Timer
+from threading import Event, Thread
 from typing import Final
 
 import paramiko
 
 from kvm_action.errors import E2EError, GuestConnectionError, NoWayToPortError, PortClosedError
 from kvm_action.ssh.transport import BROKEN, ExitSignals, Wire
-from kvm_action.wait import Deadline
+from kvm_action.wait import Deadline, unless_done_in
 
 PROBE_AFTER: Final = timedelta(seconds=15)
 PATIENCE: Final = timedelta(seconds=45)
@@ -61,14 +61,11 @@ class Link:
             channel = self.transport.open_session(timeout=deadline.left)
         except BROKEN as error:
             raise self._failed("starting a command", error, deadline) from error
-        overdue = Timer(deadline.left, channel.close)  # paramiko waits for the answer without a limit
-        overdue.start()
         try:
-            channel.exec_command(line)
+            with unless_done_in(deadline.left, channel.close):  # paramiko waits for the answer without a limit
+                channel.exec_command(line)
         except BROKEN as error:
             raise self._failed("starting a command", error, deadline) from error
-        finally:
-            overdue.cancel()
         return channel
 
     def dial(self, host: str, port: int, deadline: Deadline) -> paramiko.Channel:

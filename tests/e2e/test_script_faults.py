@@ -57,7 +57,7 @@ def test_a_script_that_fills_the_disk(untouched: Tool) -> None:
     assert "disk is full" in told(untouched("run", plan_of(untouched, fills), timeout=LIMIT))
 
 
-def test_a_script_that_hangs_is_ended_at_its_limit(untouched: Tool) -> None:
+def test_a_script_that_hangs_ends_with_its_limit(untouched: Tool) -> None:
     ended = untouched("run", plan_of(untouched, "echo before; sleep 4321 & wait", "5s"), timeout=LIMIT)
     assert "still running after 5s" in told(ended)
     assert (ended.out / "provision.log").read_text() == "before\n"

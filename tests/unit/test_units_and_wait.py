@@ -1,12 +1,14 @@
 """Sizes, durations, deadlines."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from threading import Event
 
 import pytest
 
 from kvm_action.units import format_duration, format_seconds, format_size, parse_duration, parse_size
-from kvm_action.wait import Deadline, until
+from kvm_action.wait import Deadline, unless_done_in, until
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,30 @@ def test_a_nested_deadline_never_outlasts_its_parent() -> None:
     parent = Deadline(timedelta(seconds=5), lambda: 0.0)
     assert parent.at_most(timedelta(seconds=60)).left == 5
     assert parent.at_most(timedelta(seconds=2)).left == 2
+
+
+def test_what_takes_too_long_is_told_and_what_is_done_is_not() -> None:
+    late, in_time = Event(), Event()
+    with unless_done_in(0.01, late.set):
+        assert late.wait(20)
+    with unless_done_in(0.2, in_time.set):
+        pass
+    assert not in_time.wait(0.5)
+
+
+STRUCK = """
+import threading
+from kvm_action.wait import unless_done_in
+start = threading.Thread.start
+def struck(thread):
+    start(thread)
+    raise KeyboardInterrupt
+threading.Thread.start = struck
+with unless_done_in(600, print):
+    pass
+"""
+
+
+def test_a_signal_while_the_thread_starts_does_not_keep_the_process_from_ending() -> None:
+    ended = subprocess.run([sys.executable, "-c", STRUCK], timeout=60, check=False, capture_output=True)
+    assert b"KeyboardInterrupt" in ended.stderr
