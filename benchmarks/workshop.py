@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+
+from kvm_action.paths import Home
 
 REPOSITORY: Final = Path(__file__).parents[1]
 TOOL: Final = Path(sys.executable).with_name("kvm-e2e")
@@ -29,6 +31,13 @@ class Workshop:
     def count(self, usual: int) -> int:
         """How many samples to take where a row usually takes ``usual``."""
         return self.samples or usual
+
+    def at_home(self) -> "Workshop":
+        """The same in a home of its own, with the images of the user's."""
+        home = self.folder / "home"
+        home.mkdir()
+        (home / "images").symlink_to(Home.from_environ().images)
+        return replace(self, environment={**self.environment, "KVM_E2E_HOME": str(home)})
 
     def interleaved(self, count: int, ours: Sample, theirs: Sample) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Pairs of samples; who goes first changes each time, so that a drift of the host hits both alike."""

@@ -18,8 +18,8 @@ from kvm_action.whole_file import write_whole
 
 UNFINISHED: Final = ".new-"
 LOCK: Final = "lock"
-PRIVATE: Final = "private"
 """Held by whoever changes a kept machine, so that nobody takes its folder away meanwhile."""
+PRIVATE: Final = "private"
 
 
 def new_run_id(now: datetime) -> str:

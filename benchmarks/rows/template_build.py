@@ -3,7 +3,6 @@
 from benchmarks.reading import Reading
 from benchmarks.warm_machine import PLAN, boot
 from benchmarks.workshop import Workshop, seconds
-from kvm_action.paths import Home
 
 MORE_SECONDS = 3
 CPUS, MEMORY = 2, 2048
@@ -12,10 +11,7 @@ CPUS, MEMORY = 2, 2048
 def measure(workshop: Workshop) -> list[Reading]:
     """Three pairs; each makes the template anew, in a home of its own."""
     workshop.tool("image", "build", "debian-12")
-    home = workshop.folder / "home"
-    home.mkdir()
-    (home / "images").symlink_to(Home.from_environ().images)
-    own = Workshop(workshop.folder, workshop.say, workshop.samples, {"KVM_E2E_HOME": str(home)})
+    own = workshop.at_home()
     plan = workshop.folder / "plan.yml"
     plan.write_text(PLAN.format(cpus=CPUS, memory=MEMORY))
 

@@ -62,12 +62,17 @@ def go_back(machine: Opened, name: str) -> WentBack:
     if mark:
         _require_gone(machine, mark)
         proofs.append("a file written just before is gone")
-        if info := machine.snapshots.records().get(name):
-            proved = replace(info, verified=True, detail="went back to it")
-            machine.snapshots.record({**machine.snapshots.records(), name: proved})
+        _note_proved(machine.snapshots, name)
     else:
         proofs.append("no file could be written before, so that nothing shows that it went back")
     return WentBack(round(seconds, 3), clock, tuple(proofs))
+
+
+def _note_proved(snapshots_of_machine: Snapshots, name: str) -> None:
+    records = snapshots_of_machine.records()
+    if name in records:
+        proved = replace(records[name], verified=True, detail="went back to it")
+        snapshots_of_machine.record({**records, name: proved})
 
 
 def _leave_mark(machine: Opened) -> str:

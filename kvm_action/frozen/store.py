@@ -80,7 +80,7 @@ class TemplateStore:
     def find(self, key: str) -> Template | None:
         """A sound template, None when there is none. Raises TemplateError when it is damaged."""
         folder = self.root / key
-        if not folder.is_dir():
+        if not self.has(key):
             return None
         if (doubt := _read(folder / DOUBT)) is not None:
             raise TemplateError(f"a machine that started from it was not in order: {doubt}")

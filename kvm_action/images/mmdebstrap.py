@@ -36,6 +36,7 @@ _STAGES: Final = {
 _NO_PACKAGE: Final = re.compile(
     r"(?:Unable to locate package|Package) '?([a-z0-9][a-z0-9+.-]+)'?(?: has no installation candidate)?$"
 )
+_NO_RELEASE: Final = re.compile(r" (\S+) Release' does not have a Release file")
 _OWN: Final = ("I: ", "W: ", "E: ")
 """How mmdebstrap's own lines begin."""
 _SCRIPT_FAILED: Final = "E: the script ended with status "
@@ -167,7 +168,8 @@ def _failure(job: Job, text: str) -> E2EError:
 def _archive_trouble(job: Job, said: str) -> ImageError:
     said = plain_line(said)
     if "does not have a Release file" in said:
-        suite = next((each for each in _suites(job) if f" {each} Release" in said), job.suite)
+        found = _NO_RELEASE.search(said)  # of the suite itself, or of its updates
+        suite = found[1] if found else job.suite
         return ImageError(f"the mirror does not have {suite}: {said}", hint="name another one: --mirror URL")
     if found := _NO_PACKAGE.search(said):
         return ImageError(
@@ -179,11 +181,6 @@ def _archive_trouble(job: Job, said: str) -> ImageError:
         f"mmdebstrap could not make {job.suite}: {said}",
         hint=f"{_output(job)}; is the mirror of this host's apt reachable (`apt-get update`)?",
     )
-
-
-def _suites(job: Job) -> tuple[str, ...]:
-    """Those that are asked for, also by the names of their updates."""
-    return (f"{job.suite}-updates", f"{job.suite}-security", job.suite)
 
 
 def _output(job: Job) -> str:

@@ -297,6 +297,21 @@ def test_a_machine_that_goes_back_by_files_of_its_own_becomes_an_image_that_is_s
     machine("snapshot", "revert", machine.run, "provisioned")
 
 
+@pytest.mark.slow
+def test_a_promotion_that_is_interrupted_lets_the_machine_go_back_and_makes_no_image(machine: Machine) -> None:
+    key = machine.ssh("cat /etc/ssh/ssh_host_ed25519_key.pub")
+    process, out = machine.tool.start("image", "promote", machine.run, "--as", "interrupted")
+    store = machine.tool.home / "images"
+    wait_for(lambda: list(store.rglob("disk.qcow2")), 60, "the disk to be copied", every=0.01)
+    process.send_signal(signal.SIGTERM)
+    ended = machine.tool.wait(process, out, timeout=120)
+    assert ended.status == 143, ended.stdout + ended.stderr
+    assert "interrupted by SIGTERM" in ended.stderr
+    assert machine.ssh("cat /etc/ssh/ssh_host_ed25519_key.pub") == key
+    assert "interrupted" not in machine("image", "list").stdout
+    assert list(machine.snapshots()) == ["clean-boot", "provisioned"]
+
+
 def test_two_commands_do_not_change_a_machine_at_once(machine: Machine) -> None:
     with FileLock(machine.folder / LOCK):
         ended = machine("snapshot", "revert", machine.run, "provisioned", status=3)

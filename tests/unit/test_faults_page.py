@@ -27,5 +27,5 @@ def test_the_run_that_a_row_shows_is_one_of_its_tests(row: Row) -> None:
     assert [row.shown in name for name in names].count(True) == 1
 
 
-def test_most_rows_show_a_run() -> None:
+def test_most_rows_ask_for_a_run_to_be_shown() -> None:
     assert sum(bool(row.shown) for row in rows()) > 25

@@ -125,6 +125,23 @@ def test_what_the_installer_logged_of_the_trouble_is_shown_with_it() -> None:
     assert "netcfg" not in told
 
 
+@pytest.mark.parametrize(
+    ("shown", "asks"),
+    [
+        ("Invite : « ? » pour l'aide> \r\n\x1b[?2004h", True),
+        ("Auswahl: '?' für Hilfe, Standard=1> ", True),
+        ("fetching <http://archive.example/>", False),
+        ("Retrieving file 3 of 9", False),
+    ],
+)
+def test_a_question_is_known_as_one_in_every_language(shown: str, asks: bool) -> None:
+    seen = Watched()
+    seen.watch.on_syslog(ASKED)
+    seen.watch.on_screen(shown.encode())
+    seen.now = 20
+    assert ("it waits for an answer" in seen.trouble()) is asks
+
+
 def test_a_full_disk_is_named_as_such_with_its_size() -> None:
     seen = Watched()
     seen.watch.on_syslog(b"Nov 24 18:05:00 debootstrap: tar: write error: No space left on device\n")

@@ -61,7 +61,7 @@ _OURS: Final = re.compile(r" kvm-e2e: (.*)$")
 _PACKAGE: Final = re.compile(r" kvm-e2e-package: (\S+)(?:\t|\^I| +)(\S+)$")
 _QUESTION: Final = re.compile(r"INPUT (?:critical|high|medium|low) ([\w./+-]+)$")
 _WILL_BE_ASKED: Final = re.compile(r"<-- 0 question will be asked$")
-_PROMPT: Final = re.compile(r"(Prompt: .*>|\[Press enter to continue\]) ?$")
+_PROMPT: Final = re.compile(r"(Prompt: .*>|^[^<>]+>|\[Press enter to continue\]) ?$")
 _STAMP: Final = re.compile(r"^\w{3} +\d+ [\d:]+ ")
 _COMPLAINT: Final = re.compile(r"ERROR|WARNING|\b[Ee]rror:|\b[Ff]ailed\b")
 _NO_SPACE: Final = re.compile(r"No space left on device", re.IGNORECASE)
@@ -125,7 +125,7 @@ class InstallLog:
     def is_asking(self) -> bool:
         """Does the screen end with a prompt, in whatever language? Some answer themselves a moment later."""
         shown = self._screen.shown
-        return _readable(self._screen.open).endswith(">") or bool(shown and _PROMPT.search(shown[-1]))
+        return bool(shown and _PROMPT.search(shown[-1]))
 
     @property
     def screen(self) -> tuple[str, ...]:
