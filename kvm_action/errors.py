@@ -132,7 +132,7 @@ class ProvisionError(E2EError):
 
 
 class CheckError(E2EError):
-    """At least one check of the plan did not hold."""
+    """What the script left behind does not hold, or cannot be looked at."""
 
     failure_class = FailureClass.CHECK
 

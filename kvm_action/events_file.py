@@ -15,6 +15,7 @@ from typing import Final, TextIO
 from kvm_action.errors import HostError
 from kvm_action.events import Event, OutputLine, Sink
 from kvm_action.text import shorten
+from kvm_action.whole_file import ANOTHER_OUT
 
 LINE_LIMIT: Final = 8000
 """Characters of one line of output that are kept here; provision.log has all of it."""
@@ -53,9 +54,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise HostError(
-            f"could not write {path}: {error.strerror}", "Make room or choose another --out."
-        ) from error
+        raise HostError(f"could not write {path}: {error.strerror}", ANOTHER_OUT) from error
 
 
 def line_of(event: Event) -> str:

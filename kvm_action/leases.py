@@ -61,6 +61,8 @@ class Lease:
     job: str = ""
     template: str = ""
     """The key of the template that the machine stands on, which must stay as long as the machine does."""
+    image: str = ""
+    """The sha256 of the base image below all that, which must stay as well."""
     uri: str = ""
     """The libvirt daemon that has the machine; empty in a lease of an older version."""
     place: str = ""

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from kvm_action.errors import PlanError
 from kvm_action.results import SCHEMA, RunResult
-from kvm_action.whole_file import write_whole
+from kvm_action.whole_file import ANOTHER_OUT, write_whole
 
 _SCHEMA: Final = re.compile(r"kvm-e2e/result/v(\d+)")
 _LARGEST: Final = 1e15
@@ -39,7 +39,7 @@ def write(result: RunResult, path: Path) -> None:
 
     Raises HostError when the host does not let us (no space, no permission).
     """
-    write_whole(path, dumps(result))
+    write_whole(path, dumps(result), ANOTHER_OUT)
 
 
 def read(path: Path) -> RunResult:

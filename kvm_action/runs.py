@@ -156,6 +156,12 @@ def templates_in_use(runs: Path) -> frozenset[str]:
     return frozenset(used)
 
 
+def images_in_use(runs: Path) -> dict[str, str]:
+    """The runs whose living (or kept) machines stand on a base image, by its sha256."""
+    leases = (read_lease(folder) for folder in sorted(runs.glob("*")))
+    return {lease.image: lease.run for lease in leases if lease and lease.image and lease.is_alive}
+
+
 def size_of(folder: Path) -> int:
     """Bytes that the files below ``folder`` occupy on disk."""
     total = 0

@@ -18,7 +18,7 @@ _LACKS: Final = {
     errno.EMFILE: ("this process may not open any more files", _MEND),
     errno.ENFILE: (
         "this host may not open any more files",
-        "raise it: `sudo sysctl fs.file-max`, or end what leaks",
+        "raise fs.file-max with sysctl, or stop what leaks them (`sudo lsof | head`)",
     ),
     errno.ENOMEM: (
         "this host gives this process no more memory",

@@ -1,8 +1,10 @@
-"""Text from strangers (scripts, consoles, guests) made harmless and readable. It knows no output format.
+"""Text from strangers (scripts, consoles, guests) made harmless and readable, and small words of our own.
 
-Escaping for a format (HTML, Markdown, XML) comes after this and is that format's own business.
+It knows no output format: escaping for HTML, Markdown, XML comes after this and is that format's own business.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 from wcwidth import strip_sequences
@@ -41,3 +43,14 @@ def shorten(text: str, limit: int) -> str:
     """The first ``limit`` characters of ``text``, and a note of how many are missing, if any."""
     missing = len(text) - limit
     return text if missing <= 0 else f"{text[:limit]}… ({missing:,} more characters)"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question, with a space behind it, when one of ``known`` is nearly ``word``; else empty."""
+    close = get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]}? " if close else ""

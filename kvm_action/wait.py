@@ -59,9 +59,14 @@ def until(
             return found
         if last:
             return None
-        pause = max(every, lateness * (at_first - deadline.left))
-        if woken_by.wait(min(pause, deadline.left)):
+        look_again = max(every, lateness * (at_first - deadline.left))
+        if woken_by.wait(min(look_again, deadline.left)):
             woken_by.clear()
+
+
+def pause(seconds: float, deadline: Deadline | None = None) -> None:
+    """Let others go first: for ``seconds``, or until the deadline if that comes first."""
+    _NEVER.wait(seconds if deadline is None else min(seconds, deadline.left))
 
 
 @contextmanager

@@ -39,6 +39,18 @@ def raw_disk(path: Path, files: Mapping[str, str] = SYSTEM, table: str = DOS, co
     return path
 
 
+def with_larger_home(disk: Path) -> Path:
+    """The same disk with a second Linux partition behind its root, larger, and with no system on it."""
+    root_ends, home_ends = 2048 + (16 << 11), 2048 + (16 << 11) + (40 << 11)
+    with disk.open("r+b") as file:
+        file.truncate(home_ends * 512)
+    offset = f"offset={root_ends * 512}"
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-E", offset, disk, "40M"], check=True)
+    table = f"label: dos\nstart=2048, size={16 << 11}, type=83, bootable\nstart={root_ends}, type=83\n"
+    subprocess.run(["sfdisk", "-q", "--no-reread", "--no-tell-kernel", disk], input=table.encode(), check=True)
+    return disk
+
+
 def converted(raw: Path, kind: str, *options: str) -> Path:
     """The same disk as ``kind``, beside it."""
     path = raw.with_suffix(f".{kind}")

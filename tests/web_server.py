@@ -63,12 +63,13 @@ class Answer(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         return int(asked[1]) if asked and self.headers.get("If-Range") == self.etag else 0
 
-    def head(self, length: int | None, start: int = 0) -> None:
+    def head(self, length: int | None, start: int = 0, end: int | None = None) -> None:
         self.send_response(206 if start else 200)
         if self.shelf.has_etag:
             self.send_header("ETag", self.etag)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
+            last = (len(self.content) if end is None else end) - 1
+            self.send_header("Content-Range", f"bytes {start}-{last}/{len(self.content)}")
         if length is not None:
             self.send_header("Content-Length", str(length))
         self.end_headers()
@@ -116,6 +117,18 @@ def gives_another_part(answer: Answer) -> None:
     answer.send_header("Content-Length", str(len(answer.content)))
     answer.end_headers()
     answer.wfile.write(answer.content)
+
+
+def gives_parts_of_at_most(count: int) -> Fault:
+    """As servers before a slicing cache do: a part may be shorter than what was asked for (RFC 9110, 15.3.7)."""
+
+    def slice_it(answer: Answer) -> None:
+        start = answer.start()
+        end = min(start + count, len(answer.content))
+        answer.head(end - start, start, end)
+        answer.wfile.write(answer.content[start:end])
+
+    return slice_it
 
 
 def knows_no_ranges(answer: Answer) -> None:

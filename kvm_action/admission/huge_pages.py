@@ -13,8 +13,8 @@ def require_huge_pages(memory: int, pages: HugePages) -> None:
         )
     if memory % pages.size:
         raise HostError(
-            f"machine.memory is no whole number of huge pages of {format_size(pages.size)}",
-            "machine.memory in whole MiB, by twos, fits those of 2 MiB",
+            f"machine.memory is not a multiple of this host's huge pages of {format_size(pages.size)}",
+            f"make it a multiple of {format_size(pages.size)}",
         )
     wanted = memory // pages.size
     if wanted > pages.free:

@@ -116,4 +116,4 @@ def nothing_to_wait_for(need: Need, host: Host, lack: str) -> HostError:
             f"{format_size(need.disk)}",
             "free some, or set KVM_E2E_HOME to another disk; `kvm-e2e vm list` shows machines that were kept",
         )
-    return HostError(f"this host has not enough {lack} for the plan", "ask for less in the plan")
+    return HostError(f"this host does not have enough {lack} for the plan", "ask for less in the plan")

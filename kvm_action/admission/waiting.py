@@ -12,6 +12,7 @@ from typing import Final
 from kvm_action.admission.limits import Host, Need, Running, lacking, nothing_to_wait_for, require_possible
 from kvm_action.admission.tickets import Queue, Ticket, taken
 from kvm_action.errors import HostError
+from kvm_action.text import counted
 from kvm_action.units import format_size
 from kvm_action.wait import Deadline, until
 
@@ -94,7 +95,7 @@ class _Told:
 
     def waiting(self, lack: str, before: int) -> None:
         """``lack`` is empty when there would be room, but others were first."""
-        line = f"waiting for {lack or 'its turn'}: {before} run{'' if before == 1 else 's'} before this one"
+        line = f"waiting for {lack or 'its turn'}: {counted(before, 'run')} before this one"
         if line != self.last:
             self.last = line
             self._tell(line)

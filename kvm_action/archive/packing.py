@@ -40,7 +40,7 @@ class Packed:
             words = self._errors.read().decode(errors="replace").splitlines() or ["tar failed"]
             raise PlanError(
                 f"cannot read the files below {self.selection.root}: {words[0].removeprefix('tar: ')}",
-                hint="mend it, or leave the file out with `exclude`",
+                hint="fix that, or leave the file out with `exclude`",
             )
 
 

@@ -36,6 +36,7 @@ from kvm_action.errors import (
 from kvm_action.events import Note, Sink
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped, SshAccess
 from kvm_action.images.store import Store
+from kvm_action.patience import stretched
 from kvm_action.plan.model import Keep, Plan
 from kvm_action.procfs import Host
 from kvm_action.reach import Address, speaks_ssh
@@ -52,6 +53,7 @@ from kvm_action.results import (
 )
 from kvm_action.runs import RunFolder, run_folder
 from kvm_action.ssh.access import write_access
+from kvm_action.text import counted
 from kvm_action.wait import Deadline, until
 
 FIRST_START: Final = timedelta(minutes=2)
@@ -165,7 +167,7 @@ class ContainerMachine:
         """The daemon answers, the image is there (imported once), what dead runs left is gone."""
         engine = self.engine
         if gone := reap_containers(engine, self.settings.runs):
-            self.sink(Note(text=f"removed {len(gone)} container(s) of dead runs"))
+            self.sink(Note(text=f"removed {counted(len(gone), 'container')} of dead runs"))
         image = self.image
         self.admission  # noqa: B018 - wait for room on the host
         return f"{image.reference} on {engine.name}"
@@ -201,7 +203,9 @@ class ContainerMachine:
     def connect(self) -> Guest:
         """Wait for systemd, make the plan's user, find out what cannot be tested here."""
         root = Session(self.container, Login(), lambda: None)
-        self.first = first = first_start(root, self.plan.user, self.identity.user_key.public, FIRST_START)
+        self.first = first = first_start(
+            root, self.plan.user, self.identity.user_key.public, stretched(FIRST_START)
+        )
         self.watch.reached("ssh_authenticated")
         if first.failed:
             self.sink(Note(text=f"did not start in the container: {', '.join(first.failed)}", warning=True))
@@ -322,7 +326,7 @@ class ContainerMachine:
     def keep(self) -> str:
         """Leave the container running under a lease that ends by itself. Raises HostError when there is none."""
         if not self.has("container"):
-            raise HostError("there is none yet")
+            raise HostError("it was not started yet")
         name = self.container.name
         lease = replace(self.folder.lease, kept_until=datetime.now(UTC) + KEPT_FOR)
         self.folder.renew(lease)

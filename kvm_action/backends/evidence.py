@@ -1,7 +1,5 @@
 """Evidence out of a guest: its journal, cloud-init's logs, the kernel's log, failed units, disks and memory."""
 
-import base64
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -10,8 +8,9 @@ from typing import Final
 
 from kvm_action.errors import CommandTimeoutError, GuestConnectionError, HostError
 from kvm_action.guest import Guest
+from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
-from kvm_action.wait import Deadline, until
+from kvm_action.wait import Deadline
 
 COMMANDS: Final = {
     "failed-units.txt": "systemctl --failed --no-pager --plain",
@@ -22,14 +21,15 @@ COMMANDS: Final = {
     "cloud-init-output.log": "cat /var/log/cloud-init-output.log",
 }
 EACH: Final = timedelta(seconds=20)
+_PING: Final = timedelta(seconds=3)
+
+Ask = Callable[[str], bytes | None]
+"""Runs a shell command in the guest as root; its output, None when the guest does not answer."""
 
 
 def agent_answers(domain: Domain) -> bool:
     """Does the guest agent answer? It needs neither network nor SSH."""
-    return domain.agent('{"execute": "guest-ping"}', timedelta(seconds=3)) is not None
-
-
-Ask = Callable[[str], bytes | None]
+    return Agent(domain).answers(Deadline(timedelta()), _PING)
 
 
 def save(ask: Ask, into: Path) -> int:
@@ -59,25 +59,8 @@ def over_ssh(guest: Guest) -> Ask:
 def over_agent(domain: Domain, timeout: timedelta = EACH) -> Ask:
     """Ask by the guest agent, for a guest whose network or SSH server is broken."""
 
-    def call(execute: str, **arguments: object) -> dict[str, object] | None:
-        reply = domain.agent(json.dumps({"execute": execute, "arguments": arguments}), timedelta(seconds=5))
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
-            answer = json.loads(reply or "")["return"]
-            return answer if isinstance(answer, dict) else None
-        return None
-
     def ask(command: str) -> bytes | None:
-        begun = call("guest-exec", path="/bin/sh", arg=["-c", command], **{"capture-output": True})
-        if begun is None:
-            return None
-
-        def ended() -> dict[str, object] | None:
-            status = call("guest-exec-status", pid=begun.get("pid"))
-            return status if status and status.get("exited") else None
-
-        status = until(ended, Deadline(timeout), every=0.1)
-        with suppress(ValueError):
-            return base64.b64decode(str(status.get("out-data", ""))) if status else None
-        return None
+        done = Agent(domain).run(["/bin/sh", "-c", command], Deadline(timeout))
+        return done.stdout if done else None
 
     return ask

@@ -13,14 +13,18 @@ from kvm_action.wait import Deadline
 
 RESULT: Final = "/run/cloud-init/result.json"
 
-# One command, since each one costs a round trip, and by the shell alone, since in emulation each program costs
-# tens of milliseconds: wait for cloud-init if there is one, then print facts.
-_WAIT: Final = f"""
+CLOUD_INIT_ENDED: Final = f"""
 if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then
-    until [ -s {RESULT} ]; do sleep 0.2; done
-    while IFS= read -r line; do printf %s "$line"; done < {RESULT}
+    until [ -s {RESULT} ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done
+    [ ! -s {RESULT} ] || while IFS= read -r line; do printf %s "$line"; done < {RESULT}
 fi
 echo
+"""
+"""A shell's commands: wait for cloud-init's end if there is one, and print its result on one line."""
+
+# One command, since each one costs a round trip, and by the shell alone, since in emulation each program costs
+# tens of milliseconds.
+_WAIT: Final = f"""{CLOUD_INIT_ENDED}
 . /etc/os-release; echo "$PRETTY_NAME"
 for name in osrelease hostname random/boot_id; do
     IFS= read -r line < /proc/sys/kernel/$name; printf '%s\\n' "$line"
@@ -48,7 +52,7 @@ def finished(guest: Guest, timeout: timedelta) -> FirstBoot:
         if not deadline.passed:
             raise  # the limit of the whole run
         raise BootError(
-            f"cloud-init is not done {format_duration(timeout)} after the first login",
+            f"cloud-init has not finished {format_duration(timeout)} after the first login",
             "guest/cloud-init-output.log ends with what it waits for",
         ) from error
     lines = answer.text.splitlines()

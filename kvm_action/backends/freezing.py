@@ -11,7 +11,7 @@ from typing import Final
 
 from kvm_action import seed
 from kvm_action.backends.boot_watch import BootWatch
-from kvm_action.backends.first_boot import cloud_init_errors
+from kvm_action.backends.first_boot import CLOUD_INIT_ENDED, cloud_init_errors
 from kvm_action.backends.identity import new_identity
 from kvm_action.boot import Stage
 from kvm_action.errors import BootError, HostError, ImageError
@@ -28,12 +28,6 @@ from kvm_action.wait import Deadline, until
 
 SETTLE_TIME: Final = timedelta(minutes=2)
 HOSTNAME: Final = "template"
-
-_CLOUD_INIT_DONE: Final = (
-    "if [ -d /run/cloud-init ] || command -v cloud-init >/dev/null; then"
-    " until [ -s /run/cloud-init/result.json ] || [ -e /run/cloud-init/disabled ]; do sleep 0.1; done;"
-    " cat /run/cloud-init/result.json 2>/dev/null; fi; true"
-)
 
 _NO_AGENT: Final = "the guest agent does not answer; does the image have qemu-guest-agent?"
 
@@ -128,10 +122,10 @@ class Freezer:
     def _require_cloud_init(self, agent: Agent) -> None:
         """Wait for its end. Without a network card it may fail where a boot does not: runs must not."""
         limit = Deadline(stretched(SETTLE_TIME), self.watch.patient)
-        answer = agent.run(["/bin/sh", "-c", _CLOUD_INIT_DONE], limit)
+        answer = agent.run(["/bin/sh", "-c", CLOUD_INIT_ENDED], limit)
         if answer is None:
-            raise TemplateError("cloud-init is not done in time")
-        if errors := cloud_init_errors(answer.stdout.decode(errors="replace")):
+            raise TemplateError("cloud-init did not finish in time")
+        if errors := cloud_init_errors(answer.stdout.decode(errors="replace").strip()):
             raise TemplateError(
                 f"cloud-init fails in a machine without a network card: {plain_line(errors[0], 200)}"
             )

@@ -1,18 +1,15 @@
 """A root shell in a kept machine: by the guest agent, which needs no network, else by OpenSSH."""
 
 import shlex
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from kvm_action import proc
 from kvm_action.backends import evidence
+from kvm_action.backends.evidence import Ask
 from kvm_action.backends.kept import Opened
 from kvm_action.errors import HostError
 from kvm_action.ssh.access import HOST
-
-Ask = Callable[[str], bytes | None]
-"""Runs a shell command in the guest as root; its output, None when the guest does not answer."""
 
 
 def root_shell(machine: Opened, timeout: timedelta = evidence.EACH) -> Ask:

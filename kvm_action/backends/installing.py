@@ -71,7 +71,9 @@ def install(store: Store, runs: Path, wish: Wish, progress: Progress, *, force: 
         if not force and (image := store.find(wish.name)) and image.recipe == recipe_mark:
             return image
         with store.workplace(wish.name) as place:
-            return _install(store, runs, wish, preseed, place, progress)
+            disk, facts = _install(store, runs, wish, preseed, place, progress)
+            progress("checking it and putting it into the store")
+            return store.add(wish.name, disk, replace(facts, recipe=recipe_mark))
 
 
 def mark(wish: Wish, preseed: Preseed) -> str:
@@ -81,7 +83,10 @@ def mark(wish: Wish, preseed: Preseed) -> str:
     return f"{METHOD}/{wish.recipe.name}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def _install(store: Store, runs: Path, wish: Wish, preseed: Preseed, place: Path, progress: Progress) -> Image:
+def _install(
+    store: Store, runs: Path, wish: Wish, preseed: Preseed, place: Path, progress: Progress
+) -> tuple[Path, Facts]:
+    """The disk that the installer made, and what is known of it."""
     require_space(place, _SPACE, "the installation")
     medium = _medium(wish, place, progress)
     inputs = _inputs(wish, preseed, medium)
@@ -91,15 +96,9 @@ def _install(store: Store, runs: Path, wish: Wish, preseed: Preseed, place: Path
         _wait(domain, watch, format_size(wish.recipe.disk_bytes))
         progress("writing the image")
         qemu_img.convert(disk, "qcow2", image)
-    progress("checking it and putting it into the store")
-    facts = Facts(
-        firmware=Firmware.BIOS,
-        os=wish.recipe.name,
-        recipe=mark(wish, preseed),
-        inputs=inputs,
-        packages=tuple(watch.log.packages),
+    return image, Facts(
+        firmware=Firmware.BIOS, os=wish.recipe.name, inputs=inputs, packages=tuple(watch.log.packages)
     )
-    return store.add(wish.name, image, facts)
 
 
 def _preseed(wish: Wish) -> Preseed:

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from kvm_action.leases import Lease
 from kvm_action.reach import Address
 from kvm_action.runs import LOCK, kept_leases, read_lease
 from kvm_action.ssh.access import CONFIG, move_access, read_address
+from kvm_action.text import did_you_mean
 
 LAST: Final = "last"
 LOOPBACK: Final = "127.0.0.1"
@@ -95,11 +95,9 @@ def choose(machines: Sequence[Kept], name: str) -> Kept:
         return matching[0]
     runs = [machine.run for machine in matching or machines]
     if matching:
-        raise PlanError(f"{name!r} begins {len(runs)} runs", f"write more of one: {', '.join(runs)}")
-    close = get_close_matches(name, runs, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    hint = f"{meant}there are: {', '.join(runs)}; or write last"
-    raise PlanError(f"no machine was kept of a run {name!r}", hint)
+        raise PlanError(f"{name!r} matches {len(runs)} runs", f"write more of one: {', '.join(runs)}")
+    hint = f"{did_you_mean(name, runs)}there are: {', '.join(runs)}; or write last"
+    raise PlanError(f"no kept machine belongs to a run {name!r}", hint)
 
 
 @contextmanager
@@ -109,7 +107,7 @@ def opened(kept: Kept) -> Iterator[Opened]:
         domain = find_domain(connection, kept.domain)
         if domain is None:
             raise GoneError(
-                f"the machine of run {kept.run} is gone: libvirt at {connection.uri} has it no more",
+                f"the machine of run {kept.run} is gone: libvirt at {connection.uri} no longer has it",
                 "`kvm-e2e reap` removes its files",
             )
         yield Opened(kept, connection, domain)

@@ -42,6 +42,7 @@ from kvm_action.plan.model import Plan
 from kvm_action.reach import speaks_ssh
 from kvm_action.results import GuestInfo, ImageInfo, Measures, Milestones, SnapshotInfo, StartInfo
 from kvm_action.runs import size_of
+from kvm_action.text import counted
 from kvm_action.units import format_size
 from kvm_action.wait import Deadline, until
 
@@ -79,7 +80,9 @@ class VirtualMachine(Parts):
         if self.plan.machine.network != USER_NETWORK:
             require_network(connection, self.plan.machine.network)
         if gone := reap(connection, self.settings.runs):
-            self.sink(Note(text=f"removed what {len(gone.folders) or len(gone.domains) or 1} dead run(s) left"))
+            self.sink(
+                Note(text=f"removed what {counted(len(gone.folders) or len(gone.domains) or 1, 'dead run')} left")
+            )
         if self.plan.machine.hugepages:
             require_huge_pages(self.plan.machine.memory, procfs.Host().huge_pages())
         self.admission  # noqa: B018 - nothing of ours exists before there is room for it
@@ -90,6 +93,7 @@ class VirtualMachine(Parts):
         """A qcow2 overlay, as large as the plan wants its disk, or as the image is."""
         size = self.disk_size
         self.folder.overlay.touch(mode=0o600)  # it will hold the guest's memory, secrets included
+        self.folder.renew(replace(self.folder.lease, image=self.image.sha256))
         template = self.start.template
         below, below_format = (template.disk, "qcow2") if template else (self.image.path, "")
         try:
@@ -205,7 +209,7 @@ class VirtualMachine(Parts):
     def _ask_guest(self, into: Path) -> str:
         if self.has("session") and self.session.is_alive and evidence.save(evidence.over_ssh(self.session), into):
             return "console, screen, and logs over SSH"
-        if evidence.save(evidence.over_agent(self.domain), into):
+        if evidence.agent_answers(self.domain) and evidence.save(evidence.over_agent(self.domain), into):
             return "console, screen, and logs by the guest agent"
         return "console and screen; the guest does not answer"
 
@@ -246,7 +250,7 @@ class VirtualMachine(Parts):
     def keep(self) -> str:
         """Leave the machine running under a lease that ends by itself. Raises HostError when there is none."""
         if not self.has("domain"):
-            raise HostError("there is none yet")
+            raise HostError("it was not started yet")
         run, key = self.settings.run, self.identity.user_key.public
         record = record_of(run, self.plan, self.image, accel=self.accel.name, key=key, out=self.settings.out)
         access = self.session.ssh_access() if self.has("session") else None

@@ -15,7 +15,7 @@ from typing import Final
 from kvm_action.errors import CommandTimeoutError, E2EError
 from kvm_action.guest import Guest, GuestOutput
 from kvm_action.guest_io import named
-from kvm_action.wait import Deadline
+from kvm_action.wait import Deadline, pause
 
 _LINGER: Final = 0.005
 """Seconds to wait for more questions before a round trip begins."""
@@ -95,7 +95,7 @@ class Batches:
         return question.answer or self._ask_alone(command, deadline)
 
     def _ask_for_all(self) -> None:
-        Event().wait(_LINGER)
+        pause(_LINGER)
         with self._lock:
             batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         try:

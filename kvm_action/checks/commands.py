@@ -44,7 +44,7 @@ def check_command(check: CommandCheck, guest: Guest, timeout: timedelta) -> Verd
 def _exit(check: CommandCheck, ended: GuestOutput) -> Fact:
     actual = f"killed by SIG{ended.signal}" if ended.signal else f"exit {ended.status}"
     words = shown(ended.stderr) or shown(ended.stdout)
-    complaint = f"it ended with {actual}, not exit {check.exit}" + (f": {words}" if words else "")
+    complaint = f"it ended with {actual}, expected was exit {check.exit}" + (f": {words}" if words else "")
     return Fact(f"exit {check.exit}", actual, not ended.signal and ended.status == check.exit, complaint)
 
 

@@ -82,9 +82,9 @@ def _needed(entry: DesktopEntry, start: Start | None) -> tuple[str, ...]:
 def _session(entry: DesktopEntry, user: str, found: Mapping[str, str]) -> Fact:
     """Does the session's own file lead to programs?"""
     if not entry.programs:
-        return Fact(entry.path, "starts nothing", False, f"{entry.path} says nothing of what to start (Exec)")
+        return Fact(entry.path, "starts nothing", False, f"{entry.path} has no Exec line")
     lacking = [name for name in entry.programs if name not in found]
-    complaint = f"{entry.path} starts {' and '.join(lacking)}, which {user} does not find"
+    complaint = f"{entry.path} starts {' and '.join(lacking)}, which is not in the PATH of {user}"
     return Fact(
         f"{entry.path} starts {entry.program}", "found" if not lacking else "not found", not lacking, complaint
     )
@@ -107,11 +107,11 @@ def _started(check: DesktopCheck, desktop: Desktop, start: Start | None, found: 
 def _broken(desktop: Desktop, start: Start, found: Mapping[str, str]) -> str:
     """Why xrdp starts no such session; empty when it does."""
     if stopped := {"xrdp", "xrdp-sesman"} - desktop.xrdp:
-        return f"of xrdp's two services {' and '.join(sorted(stopped))} does not run"
+        return f"xrdp does not serve: not running: {', '.join(sorted(stopped))}"
     if start.complaint:
         return start.complaint
     lacking = [word for word in (*start.interpreters, start.program) if word not in found]
-    return f"{start.decides} needs {lacking[0]}, which {desktop.user} does not find" if lacking else ""
+    return f"{start.decides} needs {lacking[0]}, which is not in the PATH of {desktop.user}" if lacking else ""
 
 
 def _life(

@@ -101,7 +101,7 @@ def _entry(check: IdeCheck, host: Host, user: str, told: tuple[Record, ...]) -> 
     if good:
         return Fact(wanted, good[0].path, True, "")
     missing = " and ".join(lacks[ours[0].path]) or "nothing"
-    complaint = f"{ours[0].path} starts {missing}, which {user} does not find"
+    complaint = f"{ours[0].path} starts {missing}, which is not in the PATH of {user}"
     return Fact(wanted, f"{ours[0].path}: no {missing}", False, complaint)
 
 

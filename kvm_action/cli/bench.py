@@ -26,7 +26,7 @@ from kvm_action.results import Outcome, RunResult
 from kvm_action.runs import new_run_id
 from kvm_action.text import plain_line
 from kvm_action.units import format_seconds
-from kvm_action.whole_file import write_whole
+from kvm_action.whole_file import ANOTHER_OUT, write_whole
 
 _WIDE = 150
 
@@ -116,7 +116,7 @@ def _told(stream: TextIO) -> Told:
 
     def ended(_turn: Turn, result: RunResult | None) -> None:
         if result is None:
-            click.echo("could not be begun", file=stream)
+            click.echo("could not be started", file=stream)
             return
         why = f": {plain_line(result.failure.message)}" if result.failure else ""
         click.echo(f"{result.outcome} after {format_seconds(result.seconds)}{why}", file=stream)
@@ -126,10 +126,10 @@ def _told(stream: TextIO) -> Told:
 
 def save(bench: Bench, out: Path) -> None:
     """All documents of a bench."""
-    write_whole(out / "bench.json", document.to_json(bench))
-    write_whole(out / "bench.csv", document.to_csv(bench))
-    write_whole(out / "bench.md", comparison_markdown(bench))
-    write_whole(out / "github-action-benchmark.json", document.to_smaller_is_better(bench))
+    write_whole(out / "bench.json", document.to_json(bench), ANOTHER_OUT)
+    write_whole(out / "bench.csv", document.to_csv(bench), ANOTHER_OUT)
+    write_whole(out / "bench.md", comparison_markdown(bench), ANOTHER_OUT)
+    write_whole(out / "github-action-benchmark.json", document.to_smaller_is_better(bench), ANOTHER_OUT)
 
 
 def show(bench: Bench, stream: TextIO) -> None:

@@ -77,7 +77,7 @@ def list_runs(folder: Path, plan: str, last: int, wants_json: bool) -> None:
     default=LEAST_EFFECT * 100,
     show_default=True,
     metavar="PERCENT",
-    help="What differs less is not told.",
+    help="Smaller differences are not reported.",
 )
 @click.option("--fail-on-regression", is_flag=True, help="Exit 1 when a regression is confirmed by a second run.")
 @_JSON

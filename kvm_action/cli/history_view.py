@@ -7,7 +7,7 @@ from kvm_action.history.changes import SinceGreen
 from kvm_action.history.record import Record
 from kvm_action.history.regressions import Finding, Trend
 from kvm_action.history.verdicts import Standing
-from kvm_action.text import plain_line
+from kvm_action.text import counted, plain_line
 from kvm_action.units import format_seconds, format_size
 
 
@@ -51,10 +51,9 @@ def check_lines(
 def standing_line(one: Standing) -> str:
     """``hello on kvm: green since 2026-11-24 (3 runs)``."""
     word = "green" if one.is_green else f"{one.newest.outcome} in {one.newest.failed_step or 'no step'}"
-    count = f"{one.streak} run{'' if one.streak == 1 else 's'}"
     on = ", ".join(word for word in (one.backend, one.image) if word)
     name = f"{plain_line(one.plan, 60)} on {plain_line(on, 60)}"
-    line = f"{name}: {word} since {one.since:%Y-%m-%d %H:%M} ({count})"
+    line = f"{name}: {word} since {one.since:%Y-%m-%d %H:%M} ({counted(one.streak, 'run')})"
     return line if one.is_green else f"{line}: {plain_line(one.newest.failure, 200)}"
 
 

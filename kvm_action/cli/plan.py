@@ -12,6 +12,7 @@ from kvm_action.errors import E2EError, ExitCode, PlanError
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Plan
 from kvm_action.plan.schema import plan_schema
+from kvm_action.text import counted
 from kvm_action.units import format_size
 
 _PLANS = click.argument("plans", metavar="PLAN...", type=click.Path(path_type=Path), nargs=-1, required=True)
@@ -59,8 +60,8 @@ def matrix(plans: tuple[Path, ...], overrides: tuple[str, ...], images: str) -> 
 def summary(loaded: LoadedPlan) -> str:
     """One line that says what a plan is about."""
     plan, machine = loaded.plan, loaded.plan.machine
-    size = f"{_count(machine.cpus, 'CPU')}, {format_size(machine.memory)}"
-    return f"{plan.name} ({loaded.path}): {machine.image}, {size}, {_count(len(plan.checks), 'check')}"
+    size = f"{counted(machine.cpus, 'CPU')}, {format_size(machine.memory)}"
+    return f"{plan.name} ({loaded.path}): {machine.image}, {size}, {counted(len(plan.checks), 'check')}"
 
 
 def _row(loaded: LoadedPlan) -> dict[str, Any]:
@@ -73,7 +74,3 @@ def _tried(path: Path, overrides: tuple[str, ...]) -> LoadedPlan | PlanError:
         return load_plan(path, overrides)
     except PlanError as error:
         return error
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from kvm_action.paths import Home
 from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Accel, Keep, StartMode
 from kvm_action.runs import new_run_id, templates_in_use
+from kvm_action.text import did_you_mean
 from kvm_action.units import format_seconds, format_size
 from kvm_action.work_folder import scratch
 
@@ -127,10 +127,8 @@ def _chosen(store: TemplateStore, prefix: str) -> str:
     found = [key for key in keys if key.startswith(prefix)]
     if len(found) == 1:
         return found[0]
-    close = get_close_matches(prefix, keys, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
     problem = f"{len(found)} templates begin with {prefix}" if found else f"there is no template {prefix}"
-    raise PlanError(problem, f"{meant}`kvm-e2e template list` shows all")
+    raise PlanError(problem, f"{did_you_mean(prefix, keys)}`kvm-e2e template list` shows all")
 
 
 def _store() -> TemplateStore:

@@ -52,7 +52,7 @@ class Container:
 
     def state(self) -> dict[str, Any]:
         """What the daemon knows of it."""
-        with told("say how the container is"):
+        with told("inspect the container"):
             facts: dict[str, Any] = self.engine.api.inspect_container(self.id)
         return facts
 

@@ -2,6 +2,7 @@
 
 from kvm_action.doctor.finding import Finding, Level, ok, problem
 from kvm_action.procfs import Cpu, Host
+from kvm_action.text import counted
 
 NEST = """\
 # this host is itself a virtual machine: its own host must allow nested virtualization. There (kvm_amd for AMD):
@@ -19,7 +20,7 @@ def architecture(machine: str) -> Finding:
 
 def virtualization(cpu: Cpu, missing: Level) -> Finding:
     """The flags vmx or svm; without them it is ``missing``."""
-    name = f"{cpu.model or 'unknown model'}, {cpu.count} CPU{'s' * (cpu.count != 1)}"
+    name = f"{cpu.model or 'unknown model'}, {counted(cpu.count, 'CPU')}"
     if cpu.virtualization:
         return ok("CPU", f"{name}, {cpu.virtualization}")
     seen = f"no virtualization (neither vmx nor svm in /proc/cpuinfo): {name}"

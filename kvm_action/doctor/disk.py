@@ -49,18 +49,18 @@ def judge(purpose: str, folder: Path, free: int) -> Finding:
     subject, seen = f"disk for {purpose}", f"{format_size(free)} free at {folder}"
     mend = "export KVM_E2E_HOME=/a/larger/disk TMPDIR=/a/larger/disk\nkvm-e2e reap"
     if not os.access(folder, os.W_OK):
-        return problem(subject, f"{folder} is not ours to write", "export KVM_E2E_HOME=/a/folder/of/yours")
+        return problem(subject, f"{folder} is not writable", "export KVM_E2E_HOME=/a/folder/of/yours")
     if free >= USUAL:
         return ok(subject, seen)
     level = Level.WARNING if free >= LEAST else Level.PROBLEM
-    return Finding(subject=subject, level=level, seen=f"{seen}; {format_size(USUAL)} are advisable", mend=mend)
+    return Finding(subject=subject, level=level, seen=f"{seen}; {format_size(USUAL)} are recommended", mend=mend)
 
 
 def speed(folder: Path) -> Finding:
     """Write for a moment, synchronously, and see how fast the disk is."""
     place = nearest(folder)
     if not os.access(place, os.W_OK):
-        return ok("disk speed", "not measured: the folder is not ours to write")
+        return ok("disk speed", "not measured: the folder is not writable")
     return judge_speed(*measure(place))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kvm_action.results import AccelInfo
+from kvm_action.text import counted
 
 
 class Level(StrEnum):
@@ -57,7 +58,7 @@ def verdict(findings: Sequence[Finding], accel: AccelInfo | None) -> str:
     """All findings in one sentence. ``accel`` is what a run would use, None when that could not be found out."""
     problems, warnings = of_level(findings, Level.PROBLEM), of_level(findings, Level.WARNING)
     if problems:
-        return f"kvm-e2e cannot run here: {_counted(problems, warnings)}."
+        return f"kvm-e2e cannot run here: {_both(problems, warnings)}."
     match accel:
         case AccelInfo(name="kvm"):
             how = "kvm-e2e can run here with KVM"
@@ -65,9 +66,9 @@ def verdict(findings: Sequence[Finding], accel: AccelInfo | None) -> str:
             how = f"kvm-e2e can run here with TCG (emulation, many times slower): {reason}"
         case _:
             how = "kvm-e2e can run here"
-    return f"{how}; {_counted(problems, warnings)}."
+    return f"{how}; {_both(problems, warnings)}."
 
 
-def _counted(problems: Sequence[Finding], warnings: Sequence[Finding]) -> str:
+def _both(problems: Sequence[Finding], warnings: Sequence[Finding]) -> str:
     counts = [(len(problems), "problem"), (len(warnings), "warning")]
-    return ", ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in counts if count) or "nothing to mend"
+    return ", ".join(counted(count, name) for count, name in counts if count) or "nothing to mend"

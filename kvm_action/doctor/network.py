@@ -37,7 +37,9 @@ def absent(name: str) -> Finding:
 
 def not_looked_at(name: str) -> Finding:
     """Nobody is there to ask."""
-    return ok(f"network {name}, DHCP, firewall", f"not looked at, for want of the system's libvirt; {NOT_NEEDED}")
+    return ok(
+        f"network {name}, DHCP, firewall", f"not checked, as the system's libvirt does not answer; {NOT_NEEDED}"
+    )
 
 
 def findings(network: Network) -> list[Finding]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from kvm_action.doctor.finding import Finding, ok, warning
 from kvm_action.procfs import Host
+from kvm_action.text import counted
 
 ROUNDS: Final = 200_000
 SLOW_SECONDS: Final = 0.5
@@ -44,7 +45,7 @@ def load(host: Host) -> Finding:
     average = (host.text("/proc/loadavg").split() or ["0"])[0]
     waiting = parse_pressure(host.text("/proc/pressure/cpu"))
     busy = waiting > WAITING if waiting is not None else float(average) > 1.5 * count
-    seen = f"load {average} on {count} CPU{'s' * (count != 1)}"
+    seen = f"load {average} on {counted(count, 'CPU')}"
     if waiting is not None:
         seen += f", work waited for a CPU {waiting:.0f} % of the time"
     if not busy:

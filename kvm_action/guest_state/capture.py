@@ -8,7 +8,7 @@ from typing import Final
 
 from pathspec import GitIgnoreSpec
 
-from kvm_action.errors import CheckError
+from kvm_action.errors import CheckError, PlanError
 from kvm_action.guest import Guest
 from kvm_action.guest_state import parsing
 from kvm_action.guest_state.model import Entry, GuestState, is_packaged_unit, may_be_kept
@@ -38,7 +38,7 @@ class Watched:
 
 
 def capture(guest: Guest, watched: Watched) -> GuestState:
-    """Look at the guest by one command. Raises CheckError when that does not work."""
+    """Look at the guest by one command. Raises PlanError for too many files, CheckError when it cannot be read."""
     mark = secrets.token_hex(16)
     found = _look(guest, first_look(mark, watched.paths), mark)
     state = _state(found, watched)
@@ -58,8 +58,8 @@ def capture_again(guest: Guest, watched: Watched, before: GuestState) -> GuestSt
     touched = {path: e for path, e in state.entries.items() if e.kind == "f" and path not in same}
     wanted = [path for path in sorted(touched) if not is_packaged_unit(path)]
     kept = [path for path in wanted if may_be_kept(path, touched[path])]
-    others = [path for path in wanted if path not in set(kept)]
-    contents, hashed = parsing.contents(_read(guest, TAR, kept)), parsing.hashes(_read(guest, HASH, others))
+    contents = parsing.contents(_read(guest, TAR, kept))  # for the differences that are shown; it may be cut
+    hashed = parsing.hashes(_read(guest, HASH, [path for path in wanted if path not in contents]))
     return replace(
         state,
         contents={path: before.contents[path] for path in same & before.contents.keys()} | contents,
@@ -71,7 +71,7 @@ def _look(guest: Guest, script: str, mark: str) -> dict[str, bytes]:
     answer = guest.run(script, timeout=TIME, sudo=True, keep_bytes=MOST)
     found = parsing.sections(answer.stdout, mark)
     if answer.truncated and "contents" not in found:  # it comes last, and only it may be cut
-        raise CheckError(
+        raise PlanError(
             "there are too many files to compare", "name fewer of them in `paths` of provision.idempotent"
         )
     return found

@@ -32,9 +32,9 @@ class Agent:
 
     domain: Domain
 
-    def answers(self, deadline: Deadline) -> bool:
-        """Wait for the agent to answer at all."""
-        return bool(until(lambda: self._call("guest-ping") is not None, deadline, every=0.02))
+    def answers(self, deadline: Deadline, each: timedelta = ONE_CALL) -> bool:
+        """Wait for the agent to answer at all; ``each`` question waits that long."""
+        return bool(until(lambda: self._call("guest-ping", each) is not None, deadline, every=0.02))
 
     def run(
         self, argv: Sequence[str], deadline: Deadline, stdin: bytes = b"", overrun: float = 1

@@ -159,12 +159,12 @@ class Domain:
         with suppress(libvirt.libvirtError):
             self._raw.fsFreeze()
         try:
-            with in_our_words(f"{self.name} cannot be paused"):
-                self._raw.suspend()
-            yield
+            self.suspend()
+            try:
+                yield
+            finally:
+                self.resume()
         finally:
-            with suppress(libvirt.libvirtError):
-                self._raw.resume()
             with suppress(libvirt.libvirtError):
                 self._raw.fsThaw()
 

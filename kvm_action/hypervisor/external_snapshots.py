@@ -16,7 +16,7 @@ import libvirt
 
 from kvm_action import proc
 from kvm_action.errors import HostError
-from kvm_action.hypervisor.connection import in_our_words
+from kvm_action.hypervisor.connection import first_sentence, in_our_words
 from kvm_action.hypervisor.definitions import fit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.templating import render
@@ -61,9 +61,11 @@ def revert(domain: Domain, name: str, folder: Path) -> None:
     finally:
         if not is_back:  # an interruption too
             _restore(domain, present, ElementTree.tostring(_definition(domain, present), "unicode"))
-        _define(domain, known, name if is_back else before)
+        refused = _define(domain, known, name if is_back else before)
         with suppress(OSError):
             present.unlink()
+    if refused:
+        raise HostError(f"the machine went back, but libvirt does not know these snapshots any more: {refused}")
 
 
 def forget(domain: Domain, name: str) -> None:
@@ -153,13 +155,18 @@ def _current(domain: Domain) -> str:
     return ""
 
 
-def _define(domain: Domain, known: list[tuple[str, str]], current: str) -> None:
-    with suppress(libvirt.libvirtError):
-        for name, xml in known:
-            flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
-            if name == current:
-                flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+def _define(domain: Domain, known: list[tuple[str, str]], current: str) -> str:
+    """Tell libvirt of the snapshots again; returns which it refused, and why. Empty: none."""
+    refused = []
+    for name, xml in known:
+        flags = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+        if name == current:
+            flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+        try:
             domain.raw.snapshotCreateXML(xml, flags)
+        except libvirt.libvirtError as error:
+            refused.append(f"“{name}” ({first_sentence(error)})")
+    return ", ".join(refused)
 
 
 def _targets(xml: str) -> list[str]:

@@ -1,6 +1,5 @@
 """libvirt's own networks: is the one that a plan names there, and does it run?"""
 
-from difflib import get_close_matches
 from shlex import join
 from typing import Final
 
@@ -8,6 +7,7 @@ import libvirt
 
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import Connection, first_sentence
+from kvm_action.text import did_you_mean
 
 DEFAULT_XML: Final = "/usr/share/libvirt/networks/default.xml"
 
@@ -34,9 +34,8 @@ def _hint(connection: Connection, name: str) -> str:
     if name == "default":
         return f"{_virsh(connection, 'net-define', DEFAULT_XML)} && {_virsh(connection, 'net-start', name)}"
     there = sorted(network.name() for network in connection.raw.listAllNetworks())
-    close = get_close_matches(name, there, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return f"{meant}it has: {', '.join(there) or 'none'}; {_virsh(connection, 'net-define', 'FILE')} makes one"
+    define = _virsh(connection, "net-define", "FILE")
+    return f"{did_you_mean(name, there)}it has: {', '.join(there) or 'none'}; {define} makes one"
 
 
 def _virsh(connection: Connection, verb: str, argument: str) -> str:

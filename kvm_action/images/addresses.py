@@ -20,7 +20,7 @@ def require_address(text: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise PlanError(f"{shown(text)!r} is no address of a file", hint="write https://HOST/PATH/FILE")
+        raise PlanError(f"{shown(text)!r} is not the address of a file", hint="write https://HOST/PATH/FILE")
 
 
 def require_trusted(text: str) -> None:

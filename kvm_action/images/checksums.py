@@ -57,7 +57,7 @@ def of_file(text: str, name: str, source: str) -> Checksum:
         )
     if name not in every:
         there = ", ".join(sorted(every)[:_SHOWN]) + (", …" if len(every) > _SHOWN else "")
-        raise ImageError(f"{source} has no checksum of {name}", hint=f"it has those of: {there}")
+        raise ImageError(f"{source} has no checksum of {name}", hint=f"it lists: {there}")
     if len(every[name]) > 1:
         raise ImageError(f"{source} states several checksums for {name}", hint="give the right one with --sha256")
     return next(iter(every[name]))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,8 @@ from kvm_action.images import debugfs, partitions
 from kvm_action.images.model import Firmware, Package
 
 _OS_RELEASE: Final = "cat /usr/lib/os-release"
+_SYSTEM: Final = "stat /usr/lib/os-release"
+_IS_THERE: Final = "Inode:"
 _CLOUD_INIT: Final = "stat /usr/bin/cloud-init"
 _PACKAGES: Final = "cat /var/lib/dpkg/status"
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
@@ -30,16 +33,35 @@ def look_into(disk: Path) -> Contents:
     """At a raw disk. Raises ImageError when it is no bootable disk, or a part of one."""
     firmware = partitions.boots_by(disk)
     try:
-        place = f"{disk}?offset={partitions.root_offset(disk)}"
-        system, cloud_init, packages = debugfs.run(place, [_OS_RELEASE, _CLOUD_INIT, _PACKAGES])
+        system, cloud_init, packages = debugfs.run(root_of(disk), [_OS_RELEASE, _CLOUD_INIT, _PACKAGES])
     except ImageError:  # another file system, or LVM: its machine may know it
         return Contents(firmware=firmware)
     return Contents(
         firmware=firmware,
         os=os_name(system),
-        cloud_init=any(line.startswith("Inode:") for line in cloud_init),
+        cloud_init=_is_there(cloud_init),
         packages=tuple(installed(packages)),
     )
+
+
+def root_of(disk: Path) -> str:
+    """Where debugfs finds the root of a raw disk: the partition with a system on it, /home may well be larger.
+
+    Raises ImageError when no Linux partition can be read.
+    """
+    places = [f"{disk}?offset={offset}" for offset in partitions.root_offsets(disk)]
+    for place in places:
+        with suppress(ImageError):  # another file system, or swap
+            if _is_there(debugfs.run(place, [_SYSTEM])[0]):
+                return place
+    raise ImageError(
+        "no partition has a Linux system on it that can be read",
+        "a container's files are taken from ext2, ext3 and ext4 only; or name a container image: docker://…",
+    )
+
+
+def _is_there(said: Sequence[str]) -> bool:
+    return any(line.startswith(_IS_THERE) for line in said)
 
 
 def os_name(lines: Sequence[str]) -> str:

@@ -21,13 +21,13 @@ from kvm_action.images.partial_file import Part
 from kvm_action.images.tools import require_space
 from kvm_action.locks import held
 from kvm_action.units import format_duration, format_size
-from kvm_action.wait import Deadline, until
+from kvm_action.wait import Deadline, pause
 
 Progress = Callable[[str], None]
 
 _TEXT_BYTES: Final = 4 << 20
 _TEMPORARY: Final = {408, 425, 429, 500, 502, 503, 504}
-_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)")
 _AGAIN: Final = "what has come is kept: call it again to go on from there"
 
 
@@ -63,7 +63,7 @@ def fetch(url: str, target: Path, progress: Progress, patience: Patience | None 
                 if fruitless >= patience.tries or deadline.passed:
                     raise _given_up(url, part, broken, deadline) from broken
                 progress(f"the connection broke after {format_size(part.size)} ({broken}); trying again")
-                until(lambda: None, deadline.at_most(patience.pause * (1 + fruitless)), every=60)
+                pause((patience.pause * (1 + fruitless)).total_seconds(), deadline)
         part.file.replace(target)
         part.forget()
 
@@ -169,16 +169,15 @@ def _require_success(url: str, response: httpx.Response, part: Part | None = Non
 def _require_continuation(response: httpx.Response, part: Part) -> None:
     """Raise BrokenOffError, and start over, when the part that comes is not the one that was asked for."""
     found = _RANGE.fullmatch(response.headers.get("content-range", ""))
-    if not found or int(found[1]) != part.size:
+    if not found or int(found["start"]) != part.size:
         part.forget()
         raise BrokenOffError("the server sent another part than was asked for; starting over")
 
 
 def _receive(response: httpx.Response, part: Part, deadline: Deadline, progress: Progress) -> None:
     begun = part.size
-    length = int(response.headers.get("content-length", "0")) if _says_length(response) else 0
-    total = begun + length if length else 0
-    require_space(part.file.parent, length, "the download")
+    total = _total(response, begun)
+    require_space(part.file.parent, max(total - begun, 0), "the download")
     told = _Told(total, begun, progress)
     with part.file.open("ab", buffering=0) as file:
         for piece in response.iter_raw():
@@ -186,10 +185,17 @@ def _receive(response: httpx.Response, part: Part, deadline: Deadline, progress:
             told.more(len(piece))
             if deadline.passed:
                 raise BrokenOffError(f"the time was up after {format_duration(deadline.allowed)}")
+    if part.size < total:  # a part may be shorter than what was asked for
+        raise BrokenOffError(f"of {format_size(total)}, more is to come")
 
 
-def _says_length(response: httpx.Response) -> bool:
-    return str(response.headers.get("content-length", "")).isdecimal()
+def _total(response: httpx.Response, begun: int) -> int:
+    """How large the whole file is, in bytes; 0 when the server does not say."""
+    part = _RANGE.fullmatch(response.headers.get("content-range", ""))
+    if part and part["total"].isdecimal():
+        return int(part["total"])
+    length = str(response.headers.get("content-length", ""))
+    return begun + int(length) if length.isdecimal() else 0
 
 
 class _Told:

@@ -50,7 +50,10 @@ def import_file(store: Store, source: Path, *, name: str, promise: Promise, prog
     _require_format(info, promise)
     wait = f"another process makes {name}; waiting for it"
     with store.lock(name, on_wait=lambda: progress(wait)), store.workplace(name) as folder:
-        require_space(folder, 2 * source.stat().st_size, f"a copy of {promise.place.value}")
+        copies = 1 if info.format == "raw" else 2
+        require_space(
+            folder, copies * qemu_img.flat_bytes(source, info.format), f"a copy of {promise.place.value}"
+        )
         raw = _raw(source, info, folder)
         contents = _look_into(raw, promise, progress)
         progress("copying it into the store")

@@ -54,7 +54,7 @@ def of_user(main: str, security: str) -> Mirror:
     """The archives that a user named; ``security`` may be empty. Raises PlanError."""
     for address in filter(None, (main, security)):
         if not _ADDRESS.fullmatch(address):
-            raise PlanError(f"{address!r} is no address of a mirror", hint="write it as https://HOST/debian")
+            raise PlanError(f"{address!r} is not the address of a mirror", hint="write it as https://HOST/debian")
     return Mirror(main=main, security=security)
 
 

@@ -20,11 +20,11 @@ _BOOT_CODE: Final = 440
 """Bytes of the first sector that hold a boot loader's code."""
 
 
-def root_offset(disk: Path) -> int:
-    """The byte at which the root file system of a raw disk begins; 0 for a disk without partitions."""
+def root_offsets(disk: Path) -> list[int]:
+    """The bytes of a raw disk at which its root file system may begin; 0 for a disk without partitions."""
     if (table := _table(disk)) is None:
-        return 0
-    return start_of_root(table.get("partitions", [])) * _sector(table)
+        return [0]
+    return [start * _sector(table) for start in starts_of_roots(table.get("partitions", []))]
 
 
 def boots_by(disk: Path) -> Firmware | None:
@@ -48,13 +48,13 @@ def boots_by(disk: Path) -> Firmware | None:
     return Firmware.UEFI if types & _EFI_SYSTEM else None
 
 
-def start_of_root(partitions: Sequence[Mapping[str, Any]]) -> int:
-    """The first sector of the partition that says it is a root, or else of the largest Linux partition."""
+def starts_of_roots(partitions: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Where the partitions begin, in sectors, that say they are a root, or else all Linux ones; largest first."""
     roots = [each for each in partitions if each["type"] == _ROOT_X86_64]
     linux = roots or [each for each in partitions if each["type"] in (_LINUX, _LINUX_DATA)]
     if not linux:
         raise ImageError("the disk has no Linux partition to take files from")
-    return int(max(linux, key=lambda each: int(each["size"]))["start"])
+    return [int(each["start"]) for each in sorted(linux, key=lambda each: int(each["size"]), reverse=True)]
 
 
 def _table(disk: Path) -> Mapping[str, Any] | None:

@@ -135,9 +135,9 @@ def flatten(overlay: Path, target: Path) -> None:
         raise ImageError(f"{overlay} could not be copied: {done.last_words}")
 
 
-def flat_bytes(overlay: Path) -> int:
-    """How large `flatten` may make its file."""
-    done = _qemu_img("measure", "--force-share", "--output=json", "-f", "qcow2", "-O", "qcow2", overlay)
+def flat_bytes(disk: Path, disk_format: str = "qcow2") -> int:
+    """How large `flatten` or `convert` may make its file; holes take no room."""
+    done = _qemu_img("measure", "--force-share", "--output=json", "-f", disk_format, "-O", "qcow2", disk)
     return int(json.loads(done.stdout)["required"]) if done.ok else 0
 
 

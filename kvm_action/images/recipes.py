@@ -83,8 +83,8 @@ def tuned(recipe: Recipe, tuning: Tuning) -> Recipe:
         )
     if tuning.script and not tuning.script.content.startswith(b"#!"):
         raise PlanError(
-            f"nothing says by what {tuning.script.name} is to be run",
-            hint="let its first line be #!/bin/sh or alike",
+            f"{tuning.script.name} does not say what is to run it",
+            hint="its first line must be #!/bin/sh or similar",
         )
     return replace(
         recipe,

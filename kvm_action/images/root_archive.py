@@ -19,8 +19,8 @@ from typing import Final
 
 from kvm_action.errors import ImageError
 from kvm_action.images import debugfs, qemu_img
+from kvm_action.images.contents import root_of
 from kvm_action.images.model import Image
-from kvm_action.images.partitions import root_offset
 from kvm_action.images.store import Store
 from kvm_action.images.tools import require_space
 
@@ -50,7 +50,7 @@ def root_archive(store: Store, image: Image) -> Iterator[Path]:
         require_space(folder, 3 * image.bytes, f"the files of {image.name}")
         disk, tree, archive = folder / "disk.raw", folder / "tree", folder / "root.tar"
         qemu_img.convert(image.path, image.format, disk, "raw")
-        place = f"{disk}?offset={root_offset(disk)}"
+        place = root_of(disk)
         tree.mkdir()
         try:
             inodes = _inodes(place)

@@ -8,21 +8,25 @@ is built again points to a new file; overlays on the old one go on working, and 
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
 from kvm_action.images import files, manifest, qemu_img, reference
 from kvm_action.images.in_use import processes_that_use
 from kvm_action.images.manifest import Manifest
-from kvm_action.images.model import Facts, Firmware, Image
+from kvm_action.images.model import Facts, Image
 from kvm_action.locks import held
 from kvm_action.work_folder import remove_abandoned, work_folder
 
-__all__ = ["Firmware", "Image", "Store"]
+__all__ = ["Image", "Store"]
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -67,31 +71,35 @@ class Store:
         )
         for folder in (self._files, self.root / "names"):
             folder.mkdir(parents=True, exist_ok=True)
-        files.publish(disk, self._disk(entry.sha256))
-        if not self._manifest(entry.sha256).exists():
-            files.write_whole(manifest.to_json(entry), self._manifest(entry.sha256))
-        files.write_whole(manifest.to_json(entry), self._pointer(name))
+        with self._undisturbed():
+            files.publish(disk, self._disk(entry.sha256))
+            if not self._manifest(entry.sha256).exists():
+                files.write_whole(manifest.to_json(entry), self._manifest(entry.sha256))
+            files.write_whole(manifest.to_json(entry), self._pointer(name))
         return self._image(name, entry)
 
-    def remove(self, name: str) -> int:
+    def remove(self, name: str, machines: Mapping[str, str] = _NONE) -> int:
         """Forget ``name``, and remove its file when no other name means it; returns the bytes freed.
 
-        Raises ImageError when the name is unknown or a running machine uses the file.
+        ``machines``: the runs whose machines stand on a file, by its sha256; QEMU may be another user, whose open
+        files we cannot see. Raises ImageError when the name is unknown or a machine uses the file.
         """
-        if name not in self._names():
-            raise reference.unknown(name, self._names())
-        digest = self._digest(name)
-        shared = any(self._digest(other) == digest for other in self._names() if other != name)
-        if not shared:
-            self._require_unused(name, digest)
-        self._pointer(name).unlink()
-        return 0 if shared else self._discard(digest)
+        with self._undisturbed():
+            if name not in self._names():
+                raise reference.unknown(name, self._names())
+            digest = self._digest(name)
+            shared = any(self._digest(other) == digest for other in self._names() if other != name)
+            if not shared:
+                self._require_unused(name, digest, machines)
+            self._pointer(name).unlink()
+            return 0 if shared else self._discard(digest)
 
-    def remove_unused(self) -> int:
-        """Remove the files that no name means and no process has open; returns the bytes freed."""
-        meant = {self._digest(name) for name in self._names()}
-        disks = [disk for disk in self._files.glob("*.qcow2") if disk.stem not in meant]
-        return sum(self._discard(disk.stem) for disk in disks if not processes_that_use(disk))
+    def remove_unused(self, machines: Mapping[str, str] = _NONE) -> int:
+        """Remove the files that no name means and no machine uses; returns the bytes freed."""
+        with self._undisturbed():
+            kept = {*machines, *(self._digest(name) for name in self._names())}
+            disks = [disk for disk in self._files.glob("*.qcow2") if disk.stem not in kept]
+            return sum(self._discard(disk.stem) for disk in disks if not processes_that_use(disk))
 
     def verify(self, image: Image) -> None:
         """Read the whole file and compare its sha256. Raises ImageError when it has changed."""
@@ -114,6 +122,10 @@ class Store:
         reference.require_name(name)
         with held(self.root / "locks" / f"{name}.lock", on_wait):
             yield
+
+    def _undisturbed(self) -> contextlib.AbstractContextManager[None]:
+        """For moments in which a file and the names that mean it do not fit together."""
+        return held(self.root / "locks/.names.lock", on_wait=lambda: None)
 
     @property
     def _files(self) -> Path:
@@ -173,7 +185,12 @@ class Store:
             origin=entry.facts.origin,
         )
 
-    def _require_unused(self, name: str, digest: str) -> None:
+    def _require_unused(self, name: str, digest: str, machines: Mapping[str, str]) -> None:
+        if digest in machines:
+            raise ImageError(
+                f"image {name} is in use by run {machines[digest]}",
+                hint="let it end, or end its kept machine: `kvm-e2e vm list`, `kvm-e2e vm destroy`",
+            )
         if users := processes_that_use(self._disk(digest)):
             raise ImageError(
                 f"image {name} is in use by process {', '.join(map(str, users))}",

@@ -10,7 +10,7 @@ from typing import Final
 
 from kvm_action.digest import sha256_of
 from kvm_action.results import Artifact, SnapshotInfo
-from kvm_action.whole_file import write_whole
+from kvm_action.whole_file import ANOTHER_OUT, write_whole
 
 TOLD_ELSEWHERE: Final = {"result.json", "report.md", "report.html", "junit.xml", "ctrf.json", "events.jsonl"}
 """Made from the result, or still growing."""
@@ -41,4 +41,4 @@ def remove_what_a_killed_run_left(out: Path) -> None:
 def write_snapshots(snapshots: Sequence[SnapshotInfo], path: Path) -> None:
     """`snapshots.json`: what was taken so far, with provenance."""
     listed = [asdict(snapshot) | {"created": snapshot.created.isoformat()} for snapshot in snapshots]
-    write_whole(path, json.dumps(listed, indent=2) + "\n")
+    write_whole(path, json.dumps(listed, indent=2) + "\n", ANOTHER_OUT)

@@ -14,7 +14,7 @@ from kvm_action.errors import GuestConnectionError, HostError
 from kvm_action.events import Note
 from kvm_action.lifecycle.context import RunContext
 from kvm_action.plan.load import LoadedPlan
-from kvm_action.whole_file import write_whole
+from kvm_action.whole_file import ANOTHER_OUT, write_whole
 
 PACKAGES: Final = "guest/packages.txt"
 """In the output folder: a line ``name version`` for each package of the guest, sorted."""
@@ -61,6 +61,6 @@ def note_packages(context: RunContext) -> None:
         listed = context.guest.run(_LIST, timeout=_TIME, keep_bytes=8 << 20).stdout.decode(errors="replace")
         if listed.strip():
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, listed)
+            write_whole(path, listed, ANOTHER_OUT)
     except (GuestConnectionError, HostError) as error:  # an interruption passes
         context.sink(Note(text=f"the guest's packages could not be listed: {error.message}", warning=True))

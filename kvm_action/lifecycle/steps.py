@@ -17,6 +17,7 @@ from kvm_action.lifecycle.provision import provision
 from kvm_action.lifecycle.secrets import hide_in
 from kvm_action.output import Mask
 from kvm_action.results import CheckOutcome, CheckResult, StepName
+from kvm_action.text import counted
 from kvm_action.units import format_size
 
 COPY_TIME: Final = timedelta(minutes=10)
@@ -77,7 +78,7 @@ def copy(context: RunContext) -> str:
     for item in files:
         tree = Tree(context.loaded.folder / item.source, item.to, tuple(item.exclude))
         sent += context.guest.put(tree, COPY_TIME)
-    return f"{format_size(sent)} in {len(files)} tree{'s' if len(files) > 1 else ''}"
+    return f"{format_size(sent)} in {counted(len(files), 'tree')}"
 
 
 def validate(context: RunContext) -> str:

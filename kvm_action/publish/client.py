@@ -26,7 +26,7 @@ class Access:
 def repository(access: Access) -> Repository:
     """The repository. The first request happens with the first use. Raises PlanError for what is no address."""
     if not access.api.startswith(("https://", "http://")):
-        raise PlanError(f"{access.api!r} is no address of an API", "write it as https://HOST/api/v3")
+        raise PlanError(f"{access.api!r} is not the address of an API", "write it as https://HOST/api/v3")
     client = Github(
         auth=Auth.Token(access.token),
         base_url=access.api.rstrip("/"),

@@ -10,7 +10,7 @@ from kvm_action.report.junit import junit
 from kvm_action.report.markdown import markdown
 from kvm_action.report.pictures import pictures_in
 from kvm_action.results import RunResult
-from kvm_action.whole_file import write_whole
+from kvm_action.whole_file import ANOTHER_OUT, write_whole
 
 SUMMARY_LIMIT: Final = 1_000_000
 """Bytes of report.md; GitHub refuses a job summary over 1 MiB."""
@@ -28,7 +28,7 @@ def write_reports(result: RunResult, out: Path) -> tuple[Path, ...]:
         "ctrf.json": ctrf(result),
     }
     for name, text in texts.items():
-        write_whole(out / name, text)
+        write_whole(out / name, text, ANOTHER_OUT)
     return tuple(out / name for name in texts)
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from kvm_action.errors import FailureClass
 from kvm_action.results import CheckOutcome, Outcome, RunResult, StepName, StepOutcome
-from kvm_action.text import plain, plain_line
+from kvm_action.text import counted, plain, plain_line
 
 EVIDENCE_LINES: Final = 40
 EVIDENCE_WIDTH: Final = 500
@@ -94,10 +94,11 @@ def _without_failure(result: RunResult) -> str:
     if not result.checks:
         return "The script ran to its end; the plan asks for no checks"
     others = len(result.checks) - held
-    checks = f"all {held} checks hold" if held != 1 else "the check holds"
-    return (
-        f"The script ran to its end and {checks if not others else f'{held} checks hold, {others} were skipped'}"
-    )
+    if not others:
+        checks = f"all {held} checks hold" if held != 1 else "the check holds"
+    else:
+        checks = f"{counted(held, 'check')} {'hold' if held != 1 else 'holds'}, {others} skipped"
+    return f"The script ran to its end and {checks}"
 
 
 def _script_state(result: RunResult) -> str:

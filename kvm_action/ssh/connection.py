@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 from kvm_action.errors import GuestConnectionError
@@ -22,7 +21,7 @@ from kvm_action.ssh.transport import (
     open_wire,
 )
 from kvm_action.units import format_seconds
-from kvm_action.wait import Deadline
+from kvm_action.wait import Deadline, pause
 
 OnMilestone = Callable[[str], None]
 """Called with ``port_open`` when the server first says something, and with ``ssh_authenticated``."""
@@ -70,7 +69,7 @@ def open_link(login: Login, deadline: Deadline, on_milestone: OnMilestone = _nob
     while not (link := attempts.once()):
         if deadline.passed:
             raise attempts.failure()
-        Event().wait(min(attempts.pause, deadline.left))
+        pause(attempts.pause, deadline)
     link.watch()
     return link
 

@@ -225,7 +225,9 @@ def test_a_session_that_ends_at_once_is_told_with_its_last_words(workstation: Wo
 
 def test_a_desktop_whose_program_is_gone(workstation: Workstation) -> None:
     with workstation.without("/usr/bin/startxfce4"):
-        assert "xfce.desktop starts startxfce4, which developer does not find" in workstation.complaint(DESKTOP)
+        assert "xfce.desktop starts startxfce4, which is not in the PATH of developer" in workstation.complaint(
+            DESKTOP
+        )
 
 
 def test_a_desktop_that_nothing_starts(workstation: Workstation) -> None:

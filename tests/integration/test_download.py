@@ -107,6 +107,16 @@ def test_a_server_that_is_bad_at_parts_still_brings_the_right_file(download: Dow
     assert download() == CONTENT
 
 
+def test_a_server_that_gives_less_than_was_asked_for_is_asked_for_the_rest(download: Download) -> None:
+    download.shelf.faults[PLACE] = [web.breaks_off_after(1 << 20), *[web.gives_parts_of_at_most(700_000)] * 2]
+    assert download() == CONTENT
+    assert download.shelf.ranges(PLACE)[1:] == [
+        f"bytes={1 << 20}-",
+        f"bytes={(1 << 20) + 700_000}-",
+        f"bytes={(1 << 20) + 1_400_000}-",
+    ]
+
+
 def test_a_download_that_was_complete_when_we_were_killed_is_not_fetched_again(
     download: Download, tmp_path: Path
 ) -> None:

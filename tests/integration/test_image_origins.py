@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import web_server as web
-from small_disks import BYTES, EFI, SYSTEM, converted, raw_disk
+from small_disks import BYTES, EFI, SYSTEM, converted, raw_disk, with_larger_home
 
 from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
@@ -112,6 +112,18 @@ def test_a_disk_without_cloud_init_is_warned_of(store: Store, tmp_path: Path) ->
     image = take(store, raw_disk(tmp_path / "a.raw", files), told)
     assert any("has no cloud-init" in line for line in told)
     assert Input(name="cloud-init", value="no") in image.inputs
+
+
+def test_the_root_is_found_beside_a_larger_home(store: Store, tmp_path: Path) -> None:
+    image = take(store, with_larger_home(raw_disk(tmp_path / "disk.raw")))
+    assert image.os == "debian-12"
+    assert Input(name="cloud-init", value="yes") in image.inputs
+
+
+def test_holes_of_a_raw_disk_take_no_room(store: Store, tmp_path: Path) -> None:
+    raw = raw_disk(tmp_path / "disk.raw")
+    os.truncate(raw, 8 << 40)
+    assert take(store, raw).virtual_bytes == 8 << 40
 
 
 def test_a_disk_whose_file_system_nobody_here_can_read_is_taken_all_the_same(store: Store, tmp_path: Path) -> None:

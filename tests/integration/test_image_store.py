@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from kvm_action.images.checksums import Checksum
 from kvm_action.images.importing import Promise, import_file
 from kvm_action.images.model import Image, Input
 from kvm_action.images.store import Store
+from kvm_action.runs import images_in_use, run_folder
 
 pytestmark = pytest.mark.integration
 
@@ -139,6 +141,19 @@ def test_an_image_that_a_machine_uses_is_not_removed(store: Store, tmp_path: Pat
         store.remove("mine")
     assert store.remove("mine") > 0
     assert store.list() == ()
+
+
+def test_an_image_of_a_machine_whose_qemu_is_another_user_is_not_removed(store: Store, tmp_path: Path) -> None:
+    image = take(store, disk(tmp_path))
+    with run_folder(tmp_path / "runs", "20260101-000000-aaaaaa") as folder:
+        folder.renew(replace(folder.lease, image=image.sha256))
+        machines = images_in_use(tmp_path / "runs")
+        with pytest.raises(ImageError, match="in use by run 20260101-000000-aaaaaa"):
+            store.remove("mine", machines)
+        take(store, disk(tmp_path, "b.qcow2"))
+        assert store.remove_unused(machines) == 0
+        assert image.path.exists()
+    assert store.remove_unused(images_in_use(tmp_path / "runs")) > 0
 
 
 def test_what_a_killed_builder_left_is_removed_by_the_next_one(store: Store, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_server_that_listens_and_does_not_talk_costs_no_more_than_the_checks_t
 def test_a_port_that_nobody_listens_on_fails_with_that_sentence() -> None:
     result = examine(free_port())
     assert result.outcome is CheckOutcome.FAILED
-    assert result.message.startswith("nothing takes RDP connections in the guest")
+    assert result.message.startswith("nothing accepts RDP connections in the guest")
 
 
 def test_a_guest_that_lets_nobody_try_is_an_error_and_no_verdict_on_its_rdp_server() -> None:

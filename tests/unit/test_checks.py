@@ -269,7 +269,10 @@ def test_a_command_is_judged_by_its_status_and_its_output(check: CommandCheck, g
 
 def test_a_failed_command_shows_its_last_words_on_one_line() -> None:
     ended = GuestOutput("x", 2, b"", b"first\nlast\n")
-    assert examine(CommandCheck(run="x"), {"x": ended}).message == "it ended with exit 2, not exit 0: first ⏎ last"
+    assert (
+        examine(CommandCheck(run="x"), {"x": ended}).message
+        == "it ended with exit 2, expected was exit 0: first ⏎ last"
+    )
 
 
 def test_a_long_output_stands_beside_the_complaint_and_not_in_it() -> None:

@@ -48,7 +48,11 @@ def test_a_check_of_what_a_container_cannot_do_is_skipped_and_still_says_what_it
         ("service", "service hello runs", "service hello should be running, and it is failed (failed)"),
         ("service", "service lightdm runs", "there is no service lightdm in the guest"),
         ("package", "package linux-image-amd64", "package linux-image-amd64 is not installed"),
-        ("command", "command app --self-test", "it ended with exit 1, not exit 0: error after shutdown of worker"),
+        (
+            "command",
+            "command app --self-test",
+            "it ended with exit 1, expected was exit 0: error after shutdown of worker",
+        ),
         ("port", "port 3389 listens", "nothing listens on tcp port 3389"),
     ],
 )

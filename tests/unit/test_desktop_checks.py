@@ -174,7 +174,7 @@ def test_a_missing_user_is_one_complaint() -> None:
 def test_a_session_whose_program_is_gone() -> None:
     box = Box(programs=("/bin/sh",))
     assert complaint(box).startswith(
-        "/usr/share/xsessions/xfce.desktop starts startxfce4, which developer does not find"
+        "/usr/share/xsessions/xfce.desktop starts startxfce4, which is not in the PATH of developer"
     )
 
 
@@ -184,7 +184,7 @@ def test_a_session_whose_program_is_gone() -> None:
         ("exec xfce4-sesion\n", "starts `exec xfce4-sesion`, not startxfce4 or xfce4-session"),
         ("# exec startxfce4\nexec sleep infinity\n", "starts `exec sleep infinity`, not"),
         ("", "starts `nothing`, not"),
-        ("#!/bin/zsh\nexec startxfce4\n", "needs /bin/zsh, which developer does not find"),
+        ("#!/bin/zsh\nexec startxfce4\n", "needs /bin/zsh, which is not in the PATH of developer"),
     ],
 )
 def test_a_session_script_that_leads_nowhere_is_named_with_what_it_starts(script: str, says: str) -> None:
@@ -203,7 +203,7 @@ def test_another_desktop_as_the_systems_session_manager() -> None:
     ("box", "says"),
     [
         (Box(xrdp=""), "neither xrdp nor a display manager runs"),
-        (Box(xrdp="xrdp"), "xrdp-sesman does not run"),
+        (Box(xrdp="xrdp"), "not running: xrdp-sesman"),
         (Box(scripts={}), "there is no such file"),
         (Box(not_executable=("/etc/xrdp/startwm.sh",)), "it is not executable"),
     ],
@@ -300,7 +300,7 @@ def test_an_ide_that_no_menu_shows(entry: str) -> None:
 def test_an_entry_that_starts_what_is_not_there() -> None:
     entry = "[Desktop Entry]\nExec=/opt/geany/bin/geany %F\n"
     assert ide(CHECK, *installed(entry)).message == (
-        "/usr/share/applications/geany.desktop starts /opt/geany/bin/geany, which developer does not find"
+        "/usr/share/applications/geany.desktop starts /opt/geany/bin/geany, which is not in the PATH of developer"
     )
     assert ide(CHECK, *installed(entry), found=("/opt/geany/bin/geany",)).outcome is CheckOutcome.PASSED
 

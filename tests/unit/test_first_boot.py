@@ -18,7 +18,7 @@ class HangingGuest(FakeGuest):
 
 
 def test_a_cloud_init_that_hangs_is_told_with_the_file_that_shows_where() -> None:
-    with pytest.raises(BootError, match="cloud-init is not done 1ms after the first login") as raised:
+    with pytest.raises(BootError, match="cloud-init has not finished 1ms after the first login") as raised:
         finished(HangingGuest({}), timedelta(milliseconds=1))
     assert "guest/cloud-init-output.log" in raised.value.hint
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvm_action.errors import CheckError
+from kvm_action.errors import PlanError
 from kvm_action.guest import GuestOutput
 from kvm_action.guest_state import Watched, capture, debian, parsing
 from kvm_action.guest_state.differences import MOST_CHANGES, differences
@@ -247,7 +247,7 @@ def test_a_look_that_was_cut_before_its_end_is_no_look() -> None:
                 command, 0, f"\n{mark} entries\nd 755 0:0 1 1/1 /etc\0\0".encode(), b"", truncated=True
             )
 
-    with pytest.raises(CheckError, match="too many files"):
+    with pytest.raises(PlanError, match="too many files"):
         capture(Cut(), Watched())
 
 

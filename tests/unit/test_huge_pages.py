@@ -20,7 +20,7 @@ def test_enough_free_pages_are_enough() -> None:
         (2 * GIB, HugePages(SIZE, 0, 0), "2.0 GiB in huge pages, 1024 of 2.0 MiB; of 0", "vm.nr_hugepages=1024,"),
         (2 * GIB, HugePages(SIZE, 1500, 500), "of 1500 that this host has reserved, 500 are free", "=2024,"),
         (2 * GIB, HugePages(0, 0, 0), "kernel has none", "leave machine.hugepages out"),
-        (2 * GIB, HugePages(GIB + 1, 9, 9), "no whole number of huge pages", "whole MiB"),
+        (2 * GIB, HugePages(GIB + 1, 9, 9), "not a multiple of this host's huge pages", "a multiple of"),
     ],
 )
 def test_a_refusal_has_numbers_and_the_command(memory: int, pages: HugePages, said: str, hint: str) -> None:

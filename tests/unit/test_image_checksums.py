@@ -49,7 +49,7 @@ def test_what_is_no_sha256_or_sha512_is_refused(text: str) -> None:
     "text", ["https://127.0.0.1/", "ftp://h/x", "file:///etc/shadow", "http:///x", "https://[x/y"]
 )
 def test_what_is_no_address_of_a_file_is_refused(text: str) -> None:
-    with pytest.raises(PlanError, match="no address of a file"):
+    with pytest.raises(PlanError, match="not the address of a file"):
         require_address(text)
 
 

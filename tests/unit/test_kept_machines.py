@@ -55,7 +55,7 @@ def test_a_machine_is_called_by_its_run_by_its_beginning_or_last(
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("20260101", "begins 2 runs"), ("2026020Z-000000-cccccc", f"did you mean {RUNS[2]}"), ("", RUNS[0])],
+    [("20260101", "matches 2 runs"), ("2026020Z-000000-cccccc", f"did you mean {RUNS[2]}"), ("", RUNS[0])],
 )
 def test_a_name_that_is_none_or_several_is_met_with_those_that_could_be_meant(
     machines: list[Kept], name: str, told: str

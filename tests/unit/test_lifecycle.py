@@ -302,8 +302,10 @@ def test_secrets_of_the_plan_are_nowhere_in_the_result(tmp_path: Path) -> None:
 
 def test_every_step_that_starts_also_ends(tmp_path: Path) -> None:
     told = tell(tmp_path, machine("connect", GuestConnectionError("lost")))
-    finished = [event.result.name for event in told.events if isinstance(event, StepFinished)]
-    assert finished == [step.name for step in told.result.steps]
+    begun = [event.name for event in told.events if isinstance(event, StepStarted)]
+    finished = [event.result for event in told.events if isinstance(event, StepFinished)]
+    assert [step.name for step in finished] == [step.name for step in told.result.steps]
+    assert [step.name for step in finished if step.outcome is not StepOutcome.SKIPPED] == begun
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +21,11 @@ def test_a_child_that_holds_the_output_open_is_killed_and_does_not_hold_us() -> 
     assert until(lambda: started(int(ended.stdout)) == -1, Deadline(SOON))
 
 
-def test_a_program_over_its_time_is_killed_with_its_children() -> None:
+def test_a_program_over_its_time_is_killed_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="took longer than 1 s"):
-        proc.run(["sh", "-c", "sleep 60"], timeout=timedelta(seconds=1))
+        proc.run(["sh", "-c", f"sleep 60 & echo $! >{tmp_path}/child; wait"], timeout=timedelta(seconds=1))
+    child = int((tmp_path / "child").read_text())
+    assert until(lambda: started(child) == -1, Deadline(SOON))
 
 
 def test_what_goes_in_comes_out_whole_however_long_it_takes() -> None:

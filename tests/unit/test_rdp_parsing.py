@@ -123,7 +123,7 @@ def test_the_facts_of_a_certificate() -> None:
 def test_an_expired_certificate_and_one_of_the_future_are_complained_of() -> None:
     found = read_certificate(certificates.der(NOW - 10 * DAY, NOW - 3 * DAY))
     assert f"expired on {NOW - 3 * DAY:%Y-%m-%d} (3 days ago): renew it" in found.complaint(NOW)
-    assert "only valid from" in read_certificate(certificates.der(NOW + DAY, NOW + 2 * DAY)).complaint(NOW)
+    assert "not valid before" in read_certificate(certificates.der(NOW + DAY, NOW + 2 * DAY)).complaint(NOW)
 
 
 def test_a_certificate_is_not_called_self_signed_because_its_names_say_so() -> None:

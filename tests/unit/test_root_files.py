@@ -3,7 +3,7 @@
 import pytest
 
 from kvm_action.errors import ImageError
-from kvm_action.images.partitions import start_of_root
+from kvm_action.images.partitions import starts_of_roots
 from kvm_action.images.root_archive import Inode, capability, listed
 
 LS = """\
@@ -59,11 +59,11 @@ def part(kind: str, start: int, size: int) -> dict[str, object]:
     return {"type": kind, "start": start, "size": size}
 
 
-def test_the_root_is_the_partition_that_says_so_or_the_largest_linux_one() -> None:
+def test_the_root_is_a_partition_that_says_so_or_any_linux_one_the_largest_first() -> None:
     linux, boot = "0FC63DAF-8483-4772-8E79-3D69D8477DE4", "21686148-6449-6E6F-744E-656564454649"
     root = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
-    assert start_of_root([part(boot, 1, 9999), part(linux, 10, 5), part(linux, 20, 50)]) == 20
-    assert start_of_root([part(linux, 10, 500), part(root, 20, 5)]) == 20
-    assert start_of_root([part("83", 2048, 100)]) == 2048
+    assert starts_of_roots([part(boot, 1, 9999), part(linux, 10, 5), part(linux, 20, 50)]) == [20, 10]
+    assert starts_of_roots([part(linux, 10, 500), part(root, 20, 5)]) == [20]
+    assert starts_of_roots([part("83", 2048, 100)]) == [2048]
     with pytest.raises(ImageError, match="no Linux partition"):
-        start_of_root([part("7", 2048, 100)])
+        starts_of_roots([part("7", 2048, 100)])

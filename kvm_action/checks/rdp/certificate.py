@@ -38,7 +38,7 @@ class Certificate:
             )
         if now < self.begins:
             return (
-                f"the certificate of {self.subject} is only valid from {self.begins:%Y-%m-%d %H:%M} UTC on:"
+                f"the certificate of {self.subject} is not valid before {self.begins:%Y-%m-%d %H:%M} UTC:"
                 " was the clock wrong when it was made?"
             )
         return ""

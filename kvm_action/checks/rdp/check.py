@@ -46,7 +46,9 @@ def check_rdp(check: RdpCheck, using: Rdp) -> Verdict:
     try:
         return _look(check, using, Deadline(check.timeout))
     except PortClosedError as error:
-        return _no_handshake(check, f"nothing takes RDP connections in the guest ({error.message}): does it run?")
+        return _no_handshake(
+            check, f"nothing accepts RDP connections in the guest ({error.message}): does the server run?"
+        )
     except NoWayToPortError as error:
         raise CannotAskError(f"{error.message}, and the RDP check has no other way; {error.hint}") from error
     except BrokenTalkError as error:

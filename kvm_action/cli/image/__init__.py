@@ -14,6 +14,8 @@ from kvm_action.cli.vm import chosen
 from kvm_action.images.recipes import RECIPES
 from kvm_action.images.reference import require_name
 from kvm_action.interruption import WAY_BACK, interruptible
+from kvm_action.paths import Home
+from kvm_action.runs import images_in_use
 from kvm_action.units import format_size
 
 
@@ -60,9 +62,9 @@ def remove(name: str | None, *, unused: bool) -> None:
     """Forget an image and remove its file."""
     if not name and not unused:
         raise click.UsageError("say which image to remove, or --unused")
-    store = store_of_user()
-    freed = store.remove(name) if name else 0
-    freed += store.remove_unused() if unused else 0
+    store, machines = store_of_user(), images_in_use(Home.from_environ().runs)
+    freed = store.remove(name, machines) if name else 0
+    freed += store.remove_unused(machines) if unused else 0
     click.echo(f"{format_size(freed)} freed")
 
 

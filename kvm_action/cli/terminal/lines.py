@@ -112,7 +112,7 @@ def _step(step: StepResult) -> str:
 
 
 def _skips(skipped: Skipped) -> str:
-    told = f"step{'s' * (len(skipped.names) > 1)} {skipped.listed} ... skipped"
+    told = f"{'steps' if len(skipped.names) > 1 else 'step'} {skipped.listed} ... skipped"
     return told + (f" ({skipped.reason})" if skipped.reason else "")
 
 
