@@ -5,9 +5,9 @@ Each line is flushed to the kernel, so what was written is there even when the t
 
 import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
@@ -23,19 +23,44 @@ _ESCAPE: Final = 6
 """Characters that ASCII may make of one."""
 
 
+Warn = Callable[[str], None]
+
+
+def _nobody(_text: str) -> None:
+    """Takes no warning."""
+
+
 @contextmanager
-def events_file(path: Path) -> Iterator[Sink]:
-    """A sink that appends to ``path``. Raises HostError when that cannot be, as when another run does so now."""
+def events_file(path: Path, warn: Warn = _nobody) -> Iterator[Sink]:
+    """A sink that appends to ``path``. Raises HostError when that cannot be, as when another run does so now.
+
+    Once it is open it breaks no run: when the disk is full, ``warn`` is told once, and no event is added any more.
+    """
     with _explained(path):
         file = path.open("a", encoding="utf-8", buffering=1)
         _take(file, path)
+    try:
+        yield _Appender(file, path, warn).append
+    finally:
+        with suppress(OSError):
+            file.close()
 
-    def append(event: Event) -> None:
-        with _explained(path):
-            file.write(line_of(event))
 
-    with file:
-        yield append
+@dataclass
+class _Appender:
+    file: TextIO
+    path: Path
+    warn: Warn
+    is_broken: bool = False
+
+    def append(self, event: Event) -> None:
+        if self.is_broken:
+            return
+        try:
+            self.file.write(line_of(event))
+        except OSError as error:
+            self.is_broken = True
+            self.warn(f"{self.path} is not written any more: {error.strerror}")
 
 
 def _take(file: TextIO, path: Path) -> None:

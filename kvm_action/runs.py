@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from kvm_action.errors import HostError
 from kvm_action.leases import FILE_NAME, Lease, lease_for
+from kvm_action.shortage import lack_of
 from kvm_action.units import format_size
 from kvm_action.whole_file import write_whole
 
@@ -85,7 +86,7 @@ def run_folder(runs: Path, run: str, uri: str = "") -> Iterator[RunFolder]:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A run folder whose owner is gone. ``bytes`` on disk."""
+    """A folder whose owner is gone. ``bytes`` on disk."""
 
     path: Path
     bytes: int
@@ -96,11 +97,18 @@ class Leftover:
 
 
 def read_lease(folder: Path) -> Lease | None:
-    """The lease of a run's folder, None when there is no readable one."""
+    """The lease of a run's folder, None when there is none, or what is there is none.
+
+    Raises HostError when this host does not let us read it now, which says nothing of the run.
+    """
     try:
         return Lease.from_json((folder / FILE_NAME).read_text())
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    except OSError as error:
+        raise lack_of(error) or HostError(
+            f"the lease of {folder} cannot be read: {error.strerror}", "is the folder this user's?"
+        ) from error
 
 
 def kept_leases(runs: Path) -> list[Lease]:
@@ -126,7 +134,10 @@ def leftovers(runs: Path, is_over: Callable[[Lease], bool] = _nobody) -> list[Le
 
 
 def _is_owned(folder: Path, is_over: Callable[[Lease], bool]) -> bool:
-    lease = read_lease(folder)
+    try:
+        lease = read_lease(folder)
+    except HostError:
+        return True
     if lease is None:
         # Half made: its maker died within a moment, or is at it right now.
         return folder.name.startswith(UNFINISHED) and _is_young(folder)
@@ -147,19 +158,17 @@ def _is_young(folder: Path) -> bool:
 
 def templates_in_use(runs: Path) -> frozenset[str]:
     """The keys of the templates that living (or kept) machines stand on."""
-    used = set()
-    for file in runs.glob(f"*/{FILE_NAME}"):
-        with suppress(OSError, ValueError):
-            lease = Lease.from_json(file.read_text())
-            if lease.template and lease.is_alive:
-                used.add(lease.template)
-    return frozenset(used)
+    return frozenset(lease.template for lease in _living(runs) if lease.template)
 
 
 def images_in_use(runs: Path) -> dict[str, str]:
     """The runs whose living (or kept) machines stand on a base image, by its sha256."""
+    return {lease.image: lease.run for lease in _living(runs) if lease.image}
+
+
+def _living(runs: Path) -> list[Lease]:
     leases = (read_lease(folder) for folder in sorted(runs.glob("*")))
-    return {lease.image: lease.run for lease in leases if lease and lease.image and lease.is_alive}
+    return [lease for lease in leases if lease and lease.is_alive]
 
 
 def size_of(folder: Path) -> int:

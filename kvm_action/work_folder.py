@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -35,21 +35,26 @@ def scratch(purpose: str) -> Iterator[Path]:
         yield folder
 
 
+def abandoned(parent: Path) -> list[Path]:
+    """The work folders whose process is gone."""
+    return [folder for folder in sorted(parent.iterdir()) if _is_abandoned(folder)] if parent.is_dir() else []
+
+
 def remove_abandoned(parent: Path) -> list[Path]:
-    """Remove the work folders whose process is gone; returns them."""
-    return _remove(parent.iterdir() if parent.is_dir() else ())
+    """Remove them; returns them."""
+    return _remove(abandoned(parent))
 
 
 def remove_abandoned_scratch() -> list[Path]:
     """The same for scratch folders. Those of other users are theirs to remove."""
-    return _remove(Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"))
+    scratch_folders = sorted(Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"))
+    return _remove([folder for folder in scratch_folders if _is_abandoned(folder)])
 
 
-def _remove(folders: Iterable[Path]) -> list[Path]:
-    abandoned = [folder for folder in sorted(folders) if _is_abandoned(folder)]
-    for folder in abandoned:
+def _remove(folders: list[Path]) -> list[Path]:
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
-    return abandoned
+    return folders
 
 
 def _is_abandoned(folder: Path) -> bool:

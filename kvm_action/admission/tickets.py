@@ -126,7 +126,7 @@ def living(folder: Path) -> list[Ticket]:
     """The tickets that a process holds, oldest first; those of dead ones go, where they are ours to remove."""
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        with suppress(OSError, ValueError, TypeError, KeyError, OverflowError):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 if _try_lock(descriptor):

@@ -66,10 +66,15 @@ def _wait(queue: Queue, need: Need, measure: Callable[[], Host], told: "_Told", 
             return True
         if not before:
             raise nothing_to_wait_for(need, measure(), lack)
-        told.waiting(lack, len(before))
+        told.waits(lack, len(before))
         return False
 
-    if not until(lambda: queue.look(judge), deadline, every=EVERY):
+    def look() -> bool:
+        admitted = queue.look(judge)
+        told.say()  # after the look: a terminal that stands still must not keep others from theirs
+        return admitted
+
+    if not until(look, deadline, every=EVERY):
         raise HostError(
             f"the run was not admitted within {deadline.allowed.total_seconds() / 3600:.0f} h: {told.last}",
             "are the runs before it stuck? `kvm-e2e vm list` and `virsh list` show machines",
@@ -91,11 +96,14 @@ class _Told:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self.last = ""
+        self._told = self.last = ""
 
-    def waiting(self, lack: str, before: int) -> None:
-        """``lack`` is empty when there would be room, but others were first."""
-        line = f"waiting for {lack or 'its turn'}: {counted(before, 'run')} before this one"
-        if line != self.last:
-            self.last = line
-            self._tell(line)
+    def waits(self, lack: str, before: int) -> None:
+        """Note it. ``lack`` is empty when there would be room, but others were first."""
+        self.last = f"waiting for {lack or 'its turn'}: {counted(before, 'run')} before this one"
+
+    def say(self) -> None:
+        """Tell the last that was noted, if it is new."""
+        if self.last != self._told:
+            self._told = self.last
+            self._tell(self.last)

@@ -41,14 +41,20 @@ def promote(machine: Opened, store: Store, name: str, progress: Progress, undist
     with store.lock(name, on_wait=lambda: progress(wait)), store.workplace(name) as place:
         require_space(place, qemu_img.flat_bytes(machine.domain.disk()), "the image")
         disk = place / "disk.qcow2"
-        with as_it_was(machine, progress, undisturbed):
+        with as_it_was(machine, progress, undisturbed) as goes_on:
             progress("sealing it: keys, ids, logs and cloud-init's state go")
             packages = seal(machine)
             progress("copying its disk")
             with machine.domain.standing_still():
                 qemu_img.flatten(machine.domain.disk(), disk)  # the way back may have put a layer over what it was
-        progress("checking it and putting it into the store")
-        return store.add(name, disk, facts_of(machine, packages))
+            if not goes_on:  # its disk is the only other copy
+                return _into_store(store, name, disk, facts_of(machine, packages), progress)
+        return _into_store(store, name, disk, facts_of(machine, packages), progress)
+
+
+def _into_store(store: Store, name: str, disk: Path, facts: Facts, progress: Progress) -> Image:
+    progress("checking it and putting it into the store")
+    return store.add(name, disk, facts)
 
 
 def seal(machine: Opened) -> tuple[Package, ...]:
@@ -73,18 +79,25 @@ def seal(machine: Opened) -> tuple[Package, ...]:
 
 
 @contextmanager
-def as_it_was(machine: Opened, progress: Progress, undisturbed: Undisturbed) -> Iterator[None]:
-    """Let the machine be as it was at the end of the context: by a snapshot, or else by ending it."""
+def as_it_was(machine: Opened, progress: Progress, undisturbed: Undisturbed) -> Iterator[bool]:
+    """Let the machine be as it was at the end of the context, by a snapshot; or else end it. Does it go on?
+
+    One that cannot go back stays, sealed, when what it was sealed for failed.
+    """
     able = machine.snapshots.ability()
     if able.way is None:
         progress(f"the machine ends with this, since it cannot go back to a snapshot: {able.reason}")
-        yield
+        try:
+            yield False
+        except BaseException:
+            progress("the machine stays; if it was sealed, nobody can log in: `kvm-e2e vm destroy` ends it")
+            raise
         end(machine)
         return
     mark = f"before-promotion-{secrets.token_hex(4)}"
     try:
         machine.snapshots.take(mark, created_by="kvm-e2e image promote")
-        yield
+        yield True
     finally:
         with undisturbed():
             if mark in [each.name for each in machine.snapshots.listed()]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kvm_action.hypervisor.connection import Connection
-from kvm_action.hypervisor.domain_xml import domain_name
+from kvm_action.hypervisor.domain_xml import domain_name, template_name
 from kvm_action.hypervisor.owned import destroy_abandoned, has_domain
 from kvm_action.leases import Lease
 from kvm_action.runs import leftovers
@@ -44,6 +44,7 @@ def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -
         shutil.rmtree(folder.path, ignore_errors=True)
         if connection:  # libvirt has destroyed the domain of a killed run, but keeps its log
             connection.forget_log(domain_name(folder.path.name))
+            connection.forget_log(template_name(domain_name(folder.path.name)))
     return Reaped(
         tuple(domain.name for domain in domains),
         tuple(folder.path.name for folder in dead),

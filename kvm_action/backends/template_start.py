@@ -18,7 +18,7 @@ from kvm_action.errors import HostError
 from kvm_action.events import Note
 from kvm_action.frozen import Draft, NoRoomError, Shape, Template
 from kvm_action.hypervisor.domain import Domain
-from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_card_xml
+from kvm_action.hypervisor.domain_xml import DomainSpec, domain_xml, network_card_xml, template_name
 from kvm_action.hypervisor.launching import launched
 from kvm_action.patience import stretched
 from kvm_action.plan.model import StartMode
@@ -158,7 +158,7 @@ def frozen_spec(spec: DomainSpec, draft: Draft) -> DomainSpec:
     """The domain that boots to become a template: without a network card, its memory in the draft's file."""
     return replace(
         spec,
-        name=f"{spec.name}-template",
+        name=template_name(spec.name),
         overlay=draft.disk,
         seed=draft.seed,
         network="",

@@ -8,23 +8,29 @@ import click
 from kvm_action.backends.reaping import Reaped, reap
 from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import default_uri, open_connection
+from kvm_action.images.store import Store
 from kvm_action.paths import Home
 from kvm_action.runs import kept_leases
 from kvm_action.units import format_size
+from kvm_action.work_folder import remove_abandoned
 
 
 @click.command(name="reap")
 @click.option("--all", "kept_too", is_flag=True, help="Also end machines of this home that were kept on purpose.")
 def command(kept_too: bool) -> None:
     """Remove machines and files of runs that are dead. Every run does this at its start."""
-    runs = Home.from_environ().runs
+    home = Home.from_environ()
+    runs = home.runs
     containers = _reap_containers(kept_too)
     daemons = {default_uri(), *(lease.uri for lease in kept_leases(runs) if lease.uri)}
     gone = [_reap_at(uri, runs, kept_too=kept_too) for uri in sorted(daemons)]
     for each in gone:
         _tell(each, runs)
+    images = remove_abandoned(Store(home.images).work)
+    for folder in images:
+        click.echo(f"removed {folder}")
     freed = f"{format_size(sum(each.bytes for each in gone))} freed"
-    click.echo(freed if any(gone) or containers else "nothing was left behind")
+    click.echo(freed if any(gone) or containers or images else "nothing was left behind")
 
 
 def _reap_at(uri: str, runs: Path, *, kept_too: bool) -> Reaped:

@@ -101,7 +101,7 @@ def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> 
     events = out / "events.jsonl"
     began_before = events.exists()
     with interruptible() as interruption, ExitStack() as stack:
-        written = stack.enter_context(events_file(events))
+        written = stack.enter_context(events_file(events, lambda text: click.echo(f"warning: {text}", err=True)))
         if began_before:
             remove_what_a_killed_run_left(out)
         sink = tee(

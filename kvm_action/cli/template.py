@@ -82,14 +82,13 @@ def build(plan: Path, image: str | None, accel: str, overrides: tuple[str, ...],
 def remove(key: str | None, *, everything: bool) -> None:
     """Remove the template KEY (a prefix will do)."""
     store = _store()
-    used = store.leased()
     if bool(key) == everything:
         raise PlanError("say which template to remove", "`kvm-e2e template list` shows them; --all means all")
     keys = [template.key for template in store.list()] if everything else [_chosen(store, key or "")]
-    if not everything and keys[0] in used:
-        raise PlanError(f"a machine stands on the template {keys[0]}", "end it first: `kvm-e2e vm list`")
-    freed = sum(store.remove(each) for each in keys if each not in used)
-    click.echo(f"{format_size(freed)} freed")
+    freed = [store.remove_idle(each) for each in keys]
+    if not everything and freed[0] is None:
+        raise PlanError(f"a machine stands on the template {keys[0]}, or is about to", "see `kvm-e2e vm list`")
+    click.echo(f"{format_size(sum(filter(None, freed)))} freed")
 
 
 def rows(templates: Sequence[Template], used: Collection[str]) -> list[str]:

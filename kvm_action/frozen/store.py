@@ -177,7 +177,7 @@ class TemplateStore:
         """Let no machine start from a template that is in doubt. It goes as soon as none stands on it."""
         with suppress(OSError):  # gone already, or no space: it is found out again
             (self.root / key / DOUBT).write_text(reason)
-        self._remove_idle(key)
+        self.remove_idle(key)
 
     def remove(self, key: str) -> int:
         """Remove a template with its memory file; returns the bytes freed, 0 when there is none."""
@@ -192,7 +192,7 @@ class TemplateStore:
         """
         for manifest in self.root.glob(f"[!.]*/{MANIFEST}"):
             if _is_foreign(manifest) or (manifest.parent / DOUBT).exists():
-                self._remove_idle(manifest.parent.name)
+                self.remove_idle(manifest.parent.name)
         for folder in self.root.glob(f"{UNFINISHED}*"):
             lock = FileLock(self.root / "locks" / folder.name.removeprefix(UNFINISHED))
             with suppress(Timeout), lock.acquire(timeout=0):
@@ -223,14 +223,16 @@ class TemplateStore:
     def _make_room(self, shape: Shape) -> None:
         oldest_first = [template.key for template in reversed(self.list())]
         while oldest_first and (len(self.list()) >= AT_MOST or not self._has_room(shape)):
-            self._remove_idle(oldest_first.pop(0))
+            self.remove_idle(oldest_first.pop(0))
         if not self._has_room(shape):
             raise NoRoomError("there is no room for it, neither in a tmpfs nor on the disk")
 
-    def _remove_idle(self, key: str) -> None:
+    def remove_idle(self, key: str) -> int | None:
+        """The same unless a machine stands on it, or a run is about to; None when it stays for that."""
         with suppress(Timeout), FileLock(self.root / "locks" / key).acquire(timeout=0):
             if key not in self.leased():
-                self.remove(key)
+                return self.remove(key)
+        return None
 
     def _room(self) -> memory_file.Room:
         leased = self.leased()

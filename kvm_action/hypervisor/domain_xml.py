@@ -64,6 +64,11 @@ def domain_name(run: str) -> str:
     return f"kvm-e2e-{run}"
 
 
+def template_name(machine: str) -> str:
+    """The name of the machine in which the run of ``machine`` makes a template."""
+    return f"{machine}-template"
+
+
 def agent_socket(folder: Path, *, is_system: bool) -> Path | None:
     """A place in ``folder``, which is private, for the socket of the guest agent; None where libvirt's has to do.
 

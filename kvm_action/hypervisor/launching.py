@@ -46,8 +46,8 @@ def launched(
         raise
     domain = Domain(raw, connection)
     with (
-        watching(connection, domain, raw),
         ended_for_certain(domain),
+        watching(connection, domain, raw),
         reading_console(connection, raw, on_console),
     ):
         yield domain

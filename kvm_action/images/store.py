@@ -112,9 +112,14 @@ class Store:
     @contextlib.contextmanager
     def workplace(self, name: str) -> Iterator[Path]:
         """A folder of our own on the store's file system, after what killed processes left has been removed."""
-        remove_abandoned(self.root / "work")
-        with work_folder(self.root / "work", name) as folder:
+        remove_abandoned(self.work)
+        with work_folder(self.work, name) as folder:
             yield folder
+
+    @property
+    def work(self) -> Path:
+        """Where images are made: work folders, which say whose they are."""
+        return self.root / "work"
 
     @contextlib.contextmanager
     def lock(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:

@@ -28,7 +28,8 @@ class RunContext:
     mask: Mask
     _guest: Guest | None = None
     steps: list[StepResult] = field(default_factory=list)
-    checks: tuple[CheckResult, ...] = ()
+    checks: list[CheckResult] = field(default_factory=list)
+    """Those that have ended, in the plan's order."""
     snapshots: list[SnapshotInfo] = field(default_factory=list)
     idempotence: Idempotence | None = None
     script_seconds: float | None = None

@@ -8,7 +8,7 @@ from kvm_action.errors import E2EError, FailureClass
 from kvm_action.guest import Skipped
 from kvm_action.guest_state import Watched, capture, capture_again, differences
 from kvm_action.lifecycle.context import RunContext
-from kvm_action.lifecycle.provision import how, run_script
+from kvm_action.lifecycle.provision import StillRunningError, how, run_script
 from kvm_action.results import Change, Idempotence, StepName
 from kvm_action.units import format_seconds
 
@@ -32,7 +32,13 @@ def idempotence(context: RunContext) -> str:
         raise Skipped("the plan does not ask for it")
     watched = Watched(wanted.paths, wanted.ignore)
     before = capture(context.guest, watched)
-    ended, seconds = run_script(context, "provision-again.log", StepName.IDEMPOTENCE)
+    try:
+        ended, seconds = run_script(context, "provision-again.log", StepName.IDEMPOTENCE)
+    except StillRunningError as error:
+        raise IdempotenceError(
+            f"run again, {error.message}",
+            "its last lines show where it hung; the first run had not",
+        ) from error
     changes = differences(before, capture_again(context.guest, watched, before), context.mask.hide_text)
     context.idempotence = Idempotence(exit=ended.status, seconds=round(seconds, 3), changes=changes)
     if not ended.ok:

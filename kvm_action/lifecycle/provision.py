@@ -45,10 +45,14 @@ def script_text(provision: Provision) -> str:
     return "\n".join([*exports, *enter, provision.run, ""])
 
 
+class StillRunningError(ProvisionError):
+    """The script was ended at its time limit."""
+
+
 def run_script(context: RunContext, log_name: str, step: StepName) -> tuple[GuestOutput, float]:
     """Run the plan's script, its output live to the sink and whole to ``log_name``; returns its end and seconds.
 
-    Raises ProvisionError when it is still running at its time limit.
+    Raises StillRunningError.
     """
     provision = context.loaded.plan.provision
 
@@ -68,7 +72,7 @@ def run_script(context: RunContext, log_name: str, step: StepName) -> tuple[Gues
                     keep_bytes=0,
                 )
         except CommandTimeoutError as error:
-            raise ProvisionError(
+            raise StillRunningError(
                 f"the script was still running after {format_duration(provision.timeout)} and was ended",
                 "raise provision.timeout if it needs longer; its last lines show where it hung",
             ) from error

@@ -19,8 +19,11 @@ from kvm_action.output import Mask
 from kvm_action.results import CheckOutcome, CheckResult, StepName
 from kvm_action.text import counted
 from kvm_action.units import format_size
+from kvm_action.wait import Deadline
 
 COPY_TIME: Final = timedelta(minutes=10)
+_QUICK: Final = timedelta(seconds=2)
+"""What an interrupted run still has for its artifacts: GitHub kills within ten seconds."""
 _STILL_THERE: Final = timedelta(seconds=30)
 ARTIFACT_LIMIT: Final = 256 << 20
 
@@ -86,11 +89,10 @@ def validate(context: RunContext) -> str:
     plan = context.loaded.plan
     note_packages(context)
 
-    results: list[CheckResult] = []
-
     def on_result(result: CheckResult) -> None:
-        results.append(hidden(context.machine.excuse(result), context.mask))
-        context.sink(CheckFinished(result=results[-1]))
+        told = hidden(context.machine.excuse(result), context.mask)
+        context.checks.append(told)
+        context.sink(CheckFinished(result=told))
 
     run_checks(
         context.guest,
@@ -100,8 +102,7 @@ def validate(context: RunContext) -> str:
         lines=[context.loaded.position(("checks", index))[0] for index in range(len(plan.checks))],
         screenshots=context.out / "screenshots",
     )
-    context.checks = tuple(results)
-    if any(each.outcome is CheckOutcome.ERROR for each in results):
+    if any(each.outcome is CheckOutcome.ERROR for each in context.checks):
         context.guest.run("true", timeout=_STILL_THERE)  # raises: a guest that is gone fails no check
     fetch_artifacts(context)
     bad = [c for c in context.checks if c.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
@@ -128,14 +129,14 @@ def hidden(result: CheckResult, mask: Mask) -> CheckResult:
     )
 
 
-def fetch_artifacts(context: RunContext) -> None:
-    """Copy what the plan calls artifacts; what is missing is a note, not a failure."""
+def fetch_artifacts(context: RunContext, allowed: timedelta = COPY_TIME) -> None:
+    """Copy what the plan calls artifacts, all within ``allowed``; what is missing is a note, not a failure."""
     context.has_artifacts = True
+    deadline = Deadline(allowed)
     for pattern in context.loaded.plan.artifacts:
+        left = timedelta(seconds=deadline.left)
         try:
-            got = context.guest.get(
-                pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=COPY_TIME
-            )
+            got = context.guest.get(pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=left)
         except RunEndedError:
             raise
         except E2EError as error:
@@ -181,9 +182,9 @@ def evidence(context: RunContext) -> str:
     failure = context.failure
     if failure is None:
         raise Skipped("nothing failed")
-    if context.guest_is_open and not context.has_artifacts:
-        fetch_artifacts(context)
     quickly = failure.failure_class is FailureClass.INTERRUPTED
+    if context.guest_is_open and not context.has_artifacts:
+        fetch_artifacts(context, _QUICK if quickly else COPY_TIME)
     if context.guest_is_open and failure.step is StepName.PROVISION and not quickly:
         note_packages(context)
     try:

@@ -33,6 +33,7 @@ from kvm_action.output import Mask
 from kvm_action.plan.load import LoadedPlan
 from kvm_action.plan.model import Keep
 from kvm_action.results import (
+    Artifact,
     Failure,
     Outcome,
     PlanInfo,
@@ -197,8 +198,9 @@ class Story:
             return
         try:
             self._using.sink(Note(text=context.machine.keep()))
-        except E2EError as error:
-            self._using.sink(Note(text=f"the machine could not be kept: {error.message}", warning=True))
+        except (E2EError, OSError) as error:
+            why = error.message if isinstance(error, E2EError) else str(error)
+            self._using.sink(Note(text=f"the machine could not be kept: {why}", warning=True))
 
     def _report(self, context: RunContext) -> RunResult:
         """Write the report now, so that there is one whatever becomes of the clean-up."""
@@ -229,6 +231,14 @@ class Story:
         if self._bug:
             raise self._bug
         return result
+
+    def _artifacts(self) -> tuple[Artifact, ...]:
+        """The files of the run; a report without their list is better than none."""
+        try:
+            return artifacts_in(self._out)
+        except (OSError, RecursionError) as error:
+            self._using.sink(Note(text=f"the files of the run cannot be listed: {error}", warning=True))
+            return ()
 
     def _result_of(self, context: RunContext) -> RunResult:
         facts, plan = context.machine.facts(), self._loaded.plan
@@ -264,12 +274,12 @@ class Story:
             guest=facts.guest,
             steps=tuple(context.steps),
             milestones=facts.milestones,
-            checks=context.checks,
+            checks=tuple(context.checks),
             idempotence=context.idempotence,
             snapshots=tuple(context.snapshots),
             measures=measures,
             not_testable=facts.not_testable,
-            artifacts=artifacts_in(self._out),
+            artifacts=self._artifacts(),
             script_tail=context.script_tail,
             exit_code=context.exit_code,
         )

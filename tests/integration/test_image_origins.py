@@ -15,7 +15,7 @@ from small_disks import BYTES, EFI, SYSTEM, converted, raw_disk, with_larger_hom
 
 from kvm_action.digest import sha256_of
 from kvm_action.errors import ImageError
-from kvm_action.images import cloud
+from kvm_action.images import cloud, importing
 from kvm_action.images.checksums import Checksum
 from kvm_action.images.importing import Promise, import_file
 from kvm_action.images.model import Firmware, Image, Input, Package
@@ -120,10 +120,15 @@ def test_the_root_is_found_beside_a_larger_home(store: Store, tmp_path: Path) ->
     assert Input(name="cloud-init", value="yes") in image.inputs
 
 
-def test_holes_of_a_raw_disk_take_no_room(store: Store, tmp_path: Path) -> None:
+def test_no_room_is_asked_for_the_holes_of_a_raw_disk(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raw = raw_disk(tmp_path / "disk.raw")
-    os.truncate(raw, 8 << 40)
-    assert take(store, raw).virtual_bytes == 8 << 40
+    os.truncate(raw, 256 << 20)
+    asked: list[int] = []
+    monkeypatch.setattr(importing, "require_space", lambda _folder, wanted, _what: asked.append(wanted))
+    assert take(store, raw).virtual_bytes == 256 << 20
+    assert asked[0] < BYTES
 
 
 def test_a_disk_whose_file_system_nobody_here_can_read_is_taken_all_the_same(store: Store, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """How many runs a host takes: the arithmetic, and what a user is told who cannot have it."""
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from kvm_action.admission.limits import Host, Need, Running, lacking, measured, require_possible
+from kvm_action.admission.tickets import SUFFIX, living, locked, taken
 from kvm_action.admission.waiting import admitted
 from kvm_action.errors import HostError
 
@@ -82,3 +85,34 @@ def test_admission_can_be_switched_off(tmp_path: Path) -> None:
     off = {"KVM_E2E_ADMISSION": "off"}
     with admitted(tmp_path, "r", replace(SMALL, memory=64 * GIB), measure=lambda: HOST, tell=print, environ=off):
         assert not list(tmp_path.iterdir())
+
+
+def test_whoever_tells_of_the_wait_keeps_nobody_from_a_look_at_the_queue(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def tell(line: str) -> None:  # as by a terminal that stands still
+        with locked(tmp_path):
+            told.append(line)
+
+    first = replace(SMALL, memory=21 * GIB)
+    with taken(tmp_path, "first", first) as queue:
+        assert queue.look(lambda _before: True)
+        with pytest.raises(HostError, match="not admitted"):
+            let_in(tmp_path, tell)
+    assert told == ["waiting for memory: 1 run before this one"]
+
+
+def let_in(folder: Path, tell: Callable[[str], None]) -> None:
+    need = replace(SMALL, memory=2 * GIB)
+    with admitted(
+        folder, "second", need, measure=lambda: HOST, tell=tell, environ={}, longest=timedelta(seconds=0.3)
+    ):
+        pass
+
+
+def test_a_ticket_of_nonsense_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / f"1-foreign{SUFFIX}"
+    path.write_text('{"memory": Infinity, "cpus": 1, "disk": 1, "admitted_at": null}')
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert living(tmp_path) == []

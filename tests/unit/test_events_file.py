@@ -1,6 +1,8 @@
 """events.jsonl survives whatever becomes of the tool."""
 
 import json
+import resource
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,3 +69,20 @@ def test_a_folder_that_is_not_there_is_an_error_with_a_way_out(tmp_path: Path) -
 def test_errors_of_the_run_itself_are_not_taken_for_ours(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError), events_file(tmp_path / "events.jsonl"):
         raise ConnectionResetError
+
+
+def test_a_disk_that_fills_up_breaks_no_run_and_is_told_once(tmp_path: Path) -> None:
+    path, told = tmp_path / "events.jsonl", list[str]()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with events_file(path, told.append) as sink:
+            sink(STARTED)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
+            for _ in range(3):
+                sink(STARTED)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert told == [f"{path} is not written any more: File too large"]
+    assert len(path.read_text().splitlines()) == 1

@@ -225,6 +225,14 @@ def test_removing_takes_the_memory_too(store: TemplateStore) -> None:
     assert leftovers(store) == []
 
 
+def test_a_template_on_which_a_machine_stands_or_is_about_to_is_not_removed(store: TemplateStore) -> None:
+    made(store)
+    assert replace(store, leased=lambda: [SHAPE.key]).remove_idle(SHAPE.key) is None
+    with store.lock(SHAPE.key, on_wait=lambda: None):  # a run chooses it at this moment
+        assert store.remove_idle(SHAPE.key) is None
+    assert store.remove_idle(SHAPE.key) > 0
+
+
 def test_the_least_recently_used_goes_when_there_are_too_many_unless_a_machine_stands_on_it(
     store: TemplateStore,
 ) -> None:

@@ -1,5 +1,6 @@
 """Who owns what, and what may be taken away."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from filelock import FileLock
 
 from kvm_action.errors import HostError
 from kvm_action.leases import FILE_NAME, Lease, lease_for, started
-from kvm_action.runs import LOCK, UNFINISHED, leftovers, run_folder
+from kvm_action.runs import LOCK, UNFINISHED, leftovers, run_folder, templates_in_use
 
 
 def dead_lease(folder: Path) -> Lease:
@@ -108,6 +109,22 @@ def test_reaping_takes_the_dead_and_leaves_the_living_and_the_kept(tmp_path: Pat
     assert [left.path.name for left in leftovers(tmp_path)] == ["dead"]
     assert [left.path.name for left in leftovers(tmp_path, lambda _lease: True)] == ["dead", "kept"]
     assert leftovers(tmp_path)[0].bytes >= 10_000
+
+
+def test_a_lease_that_cannot_be_read_just_now_makes_nobody_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_behind(tmp_path, "dead", dead_lease(tmp_path / "dead"))
+
+    def no_more_files(_path: Path, *_how: object, **_named: object) -> str:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", no_more_files)
+        assert leftovers(tmp_path) == []
+        with pytest.raises(HostError, match="may not open any more files"):
+            templates_in_use(tmp_path)
+    assert [left.path.name for left in leftovers(tmp_path)] == ["dead"]
 
 
 def test_a_folder_that_is_being_made_this_very_moment_is_left_alone(tmp_path: Path) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 from threading import Event as Signal
 
 import pytest
+import samples
 from fakes import FakeGuest
 
 from kvm_action import lifecycle
 from kvm_action.errors import (
     BootError,
+    CommandTimeoutError,
     E2EError,
     ExitCode,
+    FailureClass,
     GuestConnectionError,
     HostError,
     InterruptedRunError,
@@ -23,8 +26,10 @@ from kvm_action.errors import (
     RunEndedError,
     RunLimitError,
 )
-from kvm_action.events import Event, RunFinished, StepFinished, StepStarted, Stream
+from kvm_action.events import Event, Note, RunFinished, StepFinished, StepStarted, Stream
 from kvm_action.guest import GuestOutput, MachineFacts, Received, Skipped, Tree
+from kvm_action.lifecycle import idempotence as rerun
+from kvm_action.lifecycle import steps, story
 from kvm_action.lifecycle.files import remove_what_a_killed_run_left
 from kvm_action.lifecycle.provision import why
 from kvm_action.lifecycle.steps import hidden
@@ -44,6 +49,8 @@ class ScriptedGuest:
     raises: E2EError | None = None
     interrupted_in_get: bool = False
     fetched: list[str] = field(default_factory=list)
+    allowed: list[timedelta] = field(default_factory=list)
+    """For each of those that were fetched."""
 
     def run(self, command: str, **options: object) -> GuestOutput:
         if on_output := options.get("on_output"):
@@ -55,10 +62,11 @@ class ScriptedGuest:
     def put(self, tree: Tree, timeout: object) -> int:
         return 10
 
-    def get(self, pattern: str, into: Path, **options: object) -> Received:
+    def get(self, pattern: str, into: Path, *, timeout: timedelta, **_options: object) -> Received:
         if self.interrupted_in_get:
             raise InterruptedRunError("int")
         self.fetched.append(pattern)
+        self.allowed.append(timeout)
         return Received(())
 
     def ssh_access(self) -> None:
@@ -334,6 +342,61 @@ def test_the_time_limit_is_not_for_the_evidence_and_what_follows_it(tmp_path: Pa
     told = tell(tmp_path, slow, limit=timedelta(milliseconds=400))
     assert "exited with status 1" in told.result.failure.message
     assert told.outcomes[StepName.EVIDENCE] is StepOutcome.PASSED
+
+
+def test_an_interrupted_run_takes_seconds_for_its_artifacts(tmp_path: Path) -> None:
+    text = 'provision: {run: "true"}\nartifacts: [/var/log/x, /var/log/y]'
+    guest = ScriptedGuest(raises=InterruptedRunError("int"))
+    tell(tmp_path, ScriptedMachine(guest), text=text)
+    assert guest.fetched == ["/var/log/x", "/var/log/y"]
+    assert max(guest.allowed) <= timedelta(seconds=2)
+
+
+def test_a_machine_that_a_full_disk_lets_nobody_keep_is_a_warning_and_the_report_comes(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    told = tell(tmp_path, ScriptedMachine(ScriptedGuest(status=1), "keep", full), keep=Keep.ALWAYS)
+    assert told.result.exit_code == ExitCode.TEST_FAILED
+    assert told.reports
+    assert any("could not be kept: [Errno 28]" in e.text for e in told.events if isinstance(e, Note))
+
+
+def test_checks_that_had_ended_are_in_the_report_when_the_others_are_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_guest: object, on_result: Callable[[CheckResult], None], **_options: object) -> None:
+        on_result(samples.checks()[0])
+        raise InterruptedRunError("int")
+
+    monkeypatch.setattr(steps, "run_checks", interrupted)
+    told = tell(tmp_path, machine())
+    assert [check.name for check in told.result.checks] == [samples.checks()[0].name]
+
+
+def test_a_second_run_that_hangs_is_told_as_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class SecondHangs(ScriptedGuest):
+        runs = 0
+
+        def run(self, command: str, **options: object) -> GuestOutput:
+            if options.get("on_output"):
+                self.runs += 1
+                self.raises = CommandTimeoutError("late") if self.runs == 2 else None
+            return super().run(command, **options)
+
+    monkeypatch.setattr(rerun, "capture", lambda *_what: None)
+    told = tell(tmp_path, ScriptedMachine(SecondHangs()), text='provision: {run: "true", idempotent: true}')
+    assert told.result.failure.failure_class is FailureClass.IDEMPOTENCE
+    assert told.result.failure.message.startswith("run again, the script was still running after")
+    assert told.result.failure.evidence == ("hello",)
+
+
+def test_files_that_cannot_be_listed_cost_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_deep(_out: Path) -> None:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    monkeypatch.setattr(story, "artifacts_in", too_deep)
+    told = tell(tmp_path, machine())
+    assert told.result.exit_code == ExitCode.PASSED
+    assert told.reports
 
 
 def test_a_signal_while_artifacts_are_fetched_ends_the_run(tmp_path: Path) -> None:

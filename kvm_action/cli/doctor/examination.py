@@ -14,7 +14,6 @@ from kvm_action.cli.doctor.circumstances import Circumstances
 from kvm_action.containers.where import socket_of
 from kvm_action.doctor import Finding, Level, Probe, docker, leftovers, tools
 from kvm_action.plan.model import Accel
-from kvm_action.runs import leftovers as left_folders
 
 
 class Examination:
@@ -64,7 +63,7 @@ class Examination:
             "memory": lambda: machine.memories(at.host),
             "disk": lambda: machine.disks(at.home),
             "speed": lambda: machine.speeds(at.host),
-            "left-over files": lambda: [leftovers.folders(left_folders(at.home.runs))],
+            "left-over files": lambda: [leftovers.folders(software.left_files(at.home))],
         }
         for subject, look in looks.items():
             yield Probe(subject=subject, look=look)

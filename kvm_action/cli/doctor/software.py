@@ -9,6 +9,8 @@ from kvm_action.images.tools import MMDEBSTRAP, NEWUIDMAP, QEMU_IMG, SETPRIV
 from kvm_action.images.tools import Tool as ImageTool
 from kvm_action.paths import Home
 from kvm_action.plan.model import Accel
+from kvm_action.runs import Leftover, leftovers, size_of
+from kvm_action.work_folder import abandoned
 
 
 def programs(*, is_root: bool) -> list[Program]:
@@ -67,3 +69,9 @@ def store(home: Home) -> list[Finding]:
     """The base images."""
     found = Store(home.images).list()
     return [images.at_hand([(image.name, image.bytes) for image in found], home.images)]
+
+
+def left_files(home: Home) -> list[Leftover]:
+    """Folders of dead runs, and of builders of images that are gone."""
+    half_made = [Leftover(folder, size_of(folder)) for folder in abandoned(Store(home.images).work)]
+    return [*leftovers(home.runs), *half_made]

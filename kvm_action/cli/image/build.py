@@ -91,8 +91,7 @@ def _installer(asked: Asked) -> Image:
         disc=Path(str(disc)) if disc else None,
         accel=Accel(str(options.get("accel") or Accel.AUTO)),
     )
-    with interruptible():
-        return install(store_of_user(), home.runs, wish, say, force=asked.force)
+    return install(store_of_user(), home.runs, wish, say, force=asked.force)
 
 
 METHODS: Final[Mapping[str, Callable[[Asked], Image]]] = {
@@ -154,7 +153,9 @@ def build(name: str, method: str | None, called: str | None, *, force: bool, **o
         options=_given(chosen, options),
     )
     require_name(asked.called)
-    tell_made(METHODS[chosen](asked))
+    with interruptible():
+        image = METHODS[chosen](asked)
+    tell_made(image)
 
 
 def _given(method: str, options: Mapping[str, object]) -> Mapping[str, object]:

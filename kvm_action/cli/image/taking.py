@@ -13,6 +13,7 @@ from kvm_action.images.checksums import Checksum
 from kvm_action.images.importing import Promise, import_file
 from kvm_action.images.model import Firmware, Image, Input
 from kvm_action.images.reference import require_name
+from kvm_action.interruption import interruptible
 from kvm_action.paths import Home
 
 
@@ -49,7 +50,9 @@ def import_image(
         os=system,
         inputs=(Input(name="checksums", value=shown(listing)),) if listing else (),
     )
-    tell_made(_take(source, name, promise))
+    with interruptible():
+        image = _take(source, name, promise)
+    tell_made(image)
 
 
 def _checksum(source: str, sha256: str | None, listing: str | None) -> Checksum:
