@@ -11,6 +11,7 @@ import psutil
 from benchmarks.soak.samples import Footprint
 from kvm_action.frozen.memory_file import SHARED_MEMORY
 from kvm_action.hypervisor.connection import ROOT_RUNTIME, Connection
+from kvm_action.hypervisor.domain_xml import domain_name
 from kvm_action.hypervisor.owned import owned_domains
 from kvm_action.paths import Home
 
@@ -37,7 +38,12 @@ class Watch:
             shared_memory=sum(map(_occupied, _files(SHARED_MEMORY / f"kvm-e2e-{os.getuid()}"))),
             machines=len(list(self._machines())),
             domains=sum(1 for each in owned_domains(self.connection) if self._is_ours(each.lease.folder)),
+            logs=len(self._logs()),
         )
+
+    def _logs(self) -> list[Path]:
+        folder = self.connection.log_folder
+        return list(folder.glob(f"{domain_name('')}*.log")) if folder else []
 
     def _daemon(self) -> psutil.Process | None:
         for file in _pid_files(self.connection):

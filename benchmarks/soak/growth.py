@@ -34,6 +34,7 @@ MEASURES: Final = (
     Measure("shared memory", lambda each: each.after.shared_memory, slack=4 * MIB),
     Measure("QEMU processes", lambda each: each.after.machines, slack=1),
     Measure("domains", lambda each: each.after.domains, slack=1),
+    Measure("libvirt's logs of machines", lambda each: each.after.logs, slack=1),
 )
 
 

@@ -20,6 +20,7 @@ class Footprint:
     shared_memory: int
     machines: int
     domains: int
+    logs: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,9 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor import snapshots
 from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.snapshots import Snapshot, Way
+from kvm_action.patience import stretched
 from kvm_action.reach import Address, speaks_ssh
+from kvm_action.units import format_duration
 from kvm_action.wait import Deadline, until
 
 ANSWER: Final = timedelta(seconds=60)
@@ -117,10 +119,11 @@ def _require_answer(machine: Opened, address: Address | None) -> str:
         greeted = address is not None and speaks_ssh(address, timedelta(seconds=2))
         return "its SSH server answers" if greeted else ""
 
-    if answers := until(look, Deadline(ANSWER)):
+    allowed = stretched(ANSWER)
+    if answers := until(look, Deadline(allowed)):
         return answers
     raise HostError(
-        f"the machine went back, but neither its agent nor its SSH server answered within {ANSWER.seconds} s",
+        f"the machine went back, but neither agent nor SSH server answered within {format_duration(allowed)}",
         f"`kvm-e2e vm console {machine.kept.run}` shows what it does",
     )
 

@@ -21,6 +21,7 @@ from kvm_action.images.model import Facts, Firmware, Image, Origin, Package
 from kvm_action.images.reference import require_name
 from kvm_action.images.store import Store
 from kvm_action.images.tools import require_space
+from kvm_action.patience import stretched
 
 Progress = Callable[[str], None]
 Undisturbed = Callable[[], AbstractContextManager[None]]
@@ -64,7 +65,7 @@ def seal(machine: Opened) -> tuple[Package, ...]:
     """
     record = machine.kept.record
     script = f"USER_NAME={quote(record.user)} USER_KEY={quote(record.key)}\n{SEAL.read_text()}"
-    answer = root_shell(machine, SEAL_TIME)(script)
+    answer = root_shell(machine, stretched(SEAL_TIME))(script)
     if answer is None:
         raise ImageError(
             "the guest cannot be sealed: neither its agent nor SSH answers",

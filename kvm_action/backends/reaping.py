@@ -45,6 +45,8 @@ def reap(connection: Connection | None, runs: Path, *, kept_too: bool = False) -
         if connection:  # libvirt has destroyed the domain of a killed run, but keeps its log
             connection.forget_log(domain_name(folder.path.name))
             connection.forget_log(template_name(domain_name(folder.path.name)))
+    if connection:
+        connection.forget_old_logs(domain_name(""))
     return Reaped(
         tuple(domain.name for domain in domains),
         tuple(folder.path.name for folder in dead),

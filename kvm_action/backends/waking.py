@@ -13,12 +13,11 @@ from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.hypervisor.migration import load_state
 from kvm_action.patience import stretched
-from kvm_action.renewal import NewIdentity, Proof, arrival, judge, renewal, said
+from kvm_action.renewal import ENTROPY_BYTES, NewIdentity, Proof, arrival, judge, renewal, said
 from kvm_action.wait import Clock, Deadline
 
 AGENT_TIME: Final = timedelta(seconds=20)
 RENEWAL_TIME: Final = timedelta(seconds=30)
-ENTROPY: Final = 64
 CLOCK_AIM: Final = 0.25
 """Seconds that the guest's clock may differ before it is set once more."""
 _PROMPT: Final = 0.2
@@ -59,7 +58,7 @@ def renew(domain: Domain, template: Template, identity: Identity, owner: Owner, 
         host_key_public=identity.host_key.public,
         password=owner.password,
     )
-    script = renewal(wanted, token_bytes(ENTROPY), time.time())
+    script = renewal(wanted, token_bytes(ENTROPY_BYTES), time.time())
     answer = agent.run(script.argv, Deadline(stretched(RENEWAL_TIME), clock), script.stdin, _OVERRUN)
     if answer is None or answer.status != 0:
         why = answer.stderr.decode(errors="replace").strip()[-200:] if answer else "no answer in time"

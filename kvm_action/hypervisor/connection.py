@@ -7,8 +7,9 @@ root is given an unprivileged daemon of our own in a user namespace: the same mo
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, cached_property
@@ -32,6 +33,7 @@ SYSTEM_URI: Final = "qemu:///system"
 SYSTEM_LOGS: Final = Path("/var/log/libvirt/qemu")
 
 DAEMON_START: Final = timedelta(seconds=20)
+OLD_LOG: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,16 @@ class Connection:
         """Remove that file, which libvirt never does."""
         if log := self.log_of(domain):
             log.unlink(missing_ok=True)
+
+    def forget_old_logs(self, beginning: str, older: timedelta = OLD_LOG) -> None:
+        """The same for machines whose name begins so, that are gone, and of which nobody knows any more."""
+        if not self.log_folder:
+            return
+        with suppress(libvirt.libvirtError, OSError):
+            there = {domain.name() for domain in self.raw.listAllDomains()}
+            for log in self.log_folder.glob(f"{beginning}*.log"):
+                if log.stem not in there and time.time() - log.stat().st_mtime > older.total_seconds():
+                    log.unlink()
 
 
 def _dotted(number: int) -> str:

@@ -5,6 +5,7 @@ Scripts and values only: whoever reaches the guest (by its agent) runs them. Wha
 
 from kvm_action.renewal.proof import Proof, judge
 from kvm_action.renewal.scripts import (
+    ENTROPY_BYTES,
     FrozenIdentity,
     NewIdentity,
     arrival,
@@ -15,6 +16,7 @@ from kvm_action.renewal.scripts import (
 )
 
 __all__ = [
+    "ENTROPY_BYTES",
     "FrozenIdentity",
     "NewIdentity",
     "Proof",

@@ -8,6 +8,7 @@ from typing import Final
 
 _HERE: Final = Path(__file__).parent
 ENTROPY_BYTES: Final = 64
+"""Fresh random bytes that a woken machine is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

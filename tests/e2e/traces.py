@@ -13,6 +13,7 @@ from kvm_action.admission.tickets import SHARED, SUFFIX
 from kvm_action.errors import HostError
 from kvm_action.frozen.memory_file import folder_of_store
 from kvm_action.hypervisor.connection import open_connection
+from kvm_action.hypervisor.domain_xml import domain_name
 from kvm_action.hypervisor.owned import owned_domains
 
 LIVES_ON = {"libvirtd", "virtlogd"}
@@ -31,6 +32,7 @@ def traces(tool: Tool) -> set[str]:
         *(f"process {process.pid}" for process in processes),
         *(f"port {port}" for process in processes for port in ports(process)),
         *(f"file {path}" for path in files(home)),
+        *(f"log {path}" for path in logs(home)),
         *(f"ticket {path.name}" for path in tickets(tool)),
     }
 
@@ -55,6 +57,15 @@ def domains(home: Path) -> list[str]:
             return [f"{each}" for each in owned_domains(connection) if str(home) in each.lease.folder]
     except HostError:
         return []
+
+
+def logs(home: Path) -> list[Path]:
+    """What libvirt wrote about machines of this home."""
+    with suppress(HostError), open_connection() as connection:
+        if connection.log_folder:
+            found = connection.log_folder.glob(f"{domain_name('')}*.log")
+            return [log for log in found if str(home) in log.read_text(errors="replace")]
+    return []
 
 
 def files(home: Path) -> Iterator[Path]:

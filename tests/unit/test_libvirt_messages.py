@@ -1,10 +1,16 @@
-"""libvirt's errors in words for a user."""
+"""libvirt's errors in words for a user, and its logs."""
+
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import libvirt
 import pytest
 
 from kvm_action.errors import HostError
-from kvm_action.hypervisor.connection import LOST_HINT, first_sentence, in_our_words
+from kvm_action.hypervisor.connection import LOST_HINT, Connection, first_sentence, in_our_words
 from kvm_action.hypervisor.launching import start_hint
 
 
@@ -60,3 +66,15 @@ def test_a_daemon_that_is_gone_is_told_from_one_that_refuses() -> None:
             raise libvirt.libvirtError(f"internal error: {reason}")
         assert caught.value.message == f"no luck: internal error: {reason}"
         assert caught.value.hint == hint
+
+
+def test_old_logs_of_machines_that_are_gone_go_and_no_others(tmp_path: Path) -> None:
+    running = SimpleNamespace(name=lambda: "kvm-e2e-running")
+    raw = SimpleNamespace(listAllDomains=lambda: [running])
+    connection = Connection(cast(libvirt.virConnect, raw), "qemu:///session", tmp_path, "libvirt 9.0.0")
+    for name, age in {"kvm-e2e-running": 9, "kvm-e2e-gone": 9, "kvm-e2e-starting": 0, "web-server": 9}.items():
+        log = tmp_path / f"{name}.log"
+        log.touch()
+        os.utime(log, (0, time.time() - age * 86_400))
+    connection.forget_old_logs("kvm-e2e-")
+    assert sorted(log.stem for log in tmp_path.iterdir()) == ["kvm-e2e-running", "kvm-e2e-starting", "web-server"]

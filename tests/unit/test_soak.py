@@ -16,7 +16,7 @@ from benchmarks.soak.verdict import complaints
 MEMORY = Measure("memory", lambda each: each.after.own_rss, slack=4 * MIB)
 QUIET = Footprint(
     libvirt_rss=40 * MIB, libvirt_descriptors=30, own_rss=90 * MIB, own_descriptors=20,
-    home_files=9, home_bytes=MIB, run_folders=0, shared_memory=0, machines=0, domains=0,
+    home_files=9, home_bytes=MIB, run_folders=0, shared_memory=0, machines=0, domains=0, logs=0,
 )  # fmt: skip
 GOOD = Ran(seconds=10.0, outcome="passed", start="template", reason="")
 

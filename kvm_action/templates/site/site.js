@@ -3,7 +3,7 @@
   "use strict";
 
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const marks = { passed: "✓", failed: "✗", error: "!", interrupted: "‖" };
+  const marks = { passed: "✓", failed: "✗", error: "!", interrupted: "■" };
 
   const element = (name, attributes = {}, ...children) => {
     const made = document.createElement(name);
@@ -73,7 +73,7 @@
   const runRow = ([page, started, outcome, plan, failure, on, , , seconds]) => element("tr", {},
     element("th", { scope: "row" }, element("a", { href: page }, started)),
     element("td", { class: "right-on-phone" }, element("span", { class: "outcome-word", "data-tone": outcome },
-      element("span", { "aria-hidden": "true" }, marks[outcome] ?? "‖"), ` ${outcome}`)),
+      element("span", { "aria-hidden": "true" }, marks[outcome] ?? "■"), ` ${outcome}`)),
     element("td", { class: "wide" }, element("b", {}, plan),
       ...(failure ? [" ", element("span", { class: "soft" }, failure)] : [])),
     element("td", { class: "wide" }, on),
