@@ -5,6 +5,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from kvm_action.signs import mark
+
 Function = Callable[..., object]
 
 
@@ -23,7 +25,7 @@ def environment(filters: tuple[tuple[str, Function], ...] = (), finalize: Functi
         keep_trailing_newline=True,
         finalize=finalize,
     )
-    made.filters.update(filters)
+    made.filters.update({"mark": mark} | dict(filters))
     return made
 
 
@@ -34,6 +36,6 @@ def render(
     finalize: Function | None = None,
     **values: object,
 ) -> str:
-    """Render ``templates/<template>`` with ``values``, with ``filters`` besides jinja2's own."""
+    """Render ``templates/<template>`` with ``values``, with ``filters`` besides jinja2's own and ``mark``."""
     scope = environment(tuple(sorted((filters or {}).items())), finalize)
     return scope.get_template(template).render(**values)

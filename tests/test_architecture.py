@@ -15,7 +15,7 @@ LINES_OF_A_FILE: Final = 400
 FLOORS: Final = {
     "": 6,
     "__main__": 6,
-    "errors": 0, "digest": 0, "units": 0, "wait": 0, "results": 0, "text": 0,
+    "errors": 0, "digest": 0, "units": 0, "wait": 0, "results": 0, "text": 0, "signs": 0,
     "events": 1, "events_file": 1, "proc": 1, "guest": 1, "paths": 1, "result_file": 1, "plan": 1, "templating": 1,
     "whole_file": 1, "work_folder": 1, "locks": 1, "guest_io": 1, "guest_shell": 1, "workflow": 1,
     "output": 1, "boot": 1, "leases": 1, "reach": 1, "interruption": 1, "host": 1, "archive": 1, "procfs": 1,

@@ -7,7 +7,8 @@ from typing import Any, Final
 from kvm_action.report import gfm
 from kvm_action.report.markdown import details, headline
 from kvm_action.report.verdict import verdict
-from kvm_action.results import Outcome, RunResult, StepOutcome, StepResult
+from kvm_action.results import Outcome, RunResult, StepResult
+from kvm_action.signs import MARKS
 from kvm_action.text import plain, plain_line
 from kvm_action.units import format_seconds
 from kvm_action.workflow.commands import Annotation, Level, cut, shown
@@ -27,13 +28,6 @@ _CONCLUSIONS: Final = {
     Outcome.FAILED: "failure",
     Outcome.ERROR: "failure",
     Outcome.INTERRUPTED: "cancelled",
-}
-_MARKS: Final = {
-    StepOutcome.PASSED: "✓",
-    StepOutcome.FAILED: "✗",
-    StepOutcome.ERROR: "!",
-    StepOutcome.SKIPPED: "–",
-    StepOutcome.INTERRUPTED: "■",
 }
 
 
@@ -65,7 +59,7 @@ class Page:
 def in_progress(running: str, steps: Sequence[StepResult]) -> Page:
     """While the run goes on: the step that ``running`` names, and those that are over."""
     rows = "".join(
-        f"| {_MARKS[step.outcome]} {step.name} | {format_seconds(step.seconds)} "
+        f"| {MARKS[step.outcome]} {step.name} | {format_seconds(step.seconds)} "
         f"| {gfm.escape(plain_line(step.detail, 200))} |\n"
         for step in steps
     )

@@ -8,13 +8,12 @@ from kvm_action.report import gfm
 from kvm_action.report.timeline import Row
 from kvm_action.report.verdict import Verdict
 from kvm_action.report.view import Report, report_view
-from kvm_action.results import Outcome, RunResult, StepOutcome
+from kvm_action.results import RunResult, StepOutcome
+from kvm_action.signs import EMOJI, MARKS
 from kvm_action.templating import render
 
 _BAR_WIDTH: Final = 24
 _NOTE_ROOM: Final = 400
-_SIGNS: Final = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.ERROR: "⚠️", Outcome.INTERRUPTED: "⏹️"}
-_MARKS: Final = {"passed": "✓", "failed": "✗", "error": "!", "skipped": "–", "interrupted": "■"}
 Shorter = Callable[[Report], Report]
 
 
@@ -95,11 +94,11 @@ def _no_diffs(view: Report) -> Report:
 
 
 def _sign(verdict: Verdict) -> str:
-    return _SIGNS[verdict.outcome]
+    return EMOJI[verdict.outcome]
 
 
 def _mark(outcome: str) -> gfm.Markdown:
-    return gfm.Markdown(_MARKS[outcome])
+    return gfm.Markdown(MARKS[outcome])
 
 
 def _bar(row: Row) -> gfm.Markdown:

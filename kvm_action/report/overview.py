@@ -6,10 +6,10 @@ from typing import Final
 from kvm_action.report import gfm
 from kvm_action.report.verdict import verdict
 from kvm_action.results import CheckOutcome, Outcome, RunResult
+from kvm_action.signs import EMOJI
 from kvm_action.text import plain_line
 from kvm_action.units import format_seconds
 
-_SIGNS: Final = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.ERROR: "⚠️", Outcome.INTERRUPTED: "⏹️"}
 _WORST_FIRST: Final = (Outcome.FAILED, Outcome.ERROR, Outcome.INTERRUPTED, Outcome.PASSED)
 
 
@@ -34,7 +34,7 @@ def _row(result: RunResult) -> str:
     cells = (
         gfm.escape(plain_line(result.plan.name, 80)),
         gfm.escape(plain_line(result.image.name, 60)) if result.image else "",
-        f"{_SIGNS[result.outcome]} {told.word.lower()}{where}",
+        f"{EMOJI[result.outcome]} {told.word.lower()}{where}",
         f"{held} of {len(result.checks)}",
         format_seconds(result.seconds),
         "" if result.outcome is Outcome.PASSED else gfm.escape(plain_line(told.headline, 200)),

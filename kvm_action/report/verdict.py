@@ -5,17 +5,12 @@ from typing import Final
 
 from kvm_action.errors import FailureClass
 from kvm_action.results import CheckOutcome, Outcome, RunResult, StepName, StepOutcome
+from kvm_action.signs import MARKS
 from kvm_action.text import counted, plain, plain_line
 
 EVIDENCE_LINES: Final = 40
 EVIDENCE_WIDTH: Final = 500
 
-_WORDS: Final = {
-    Outcome.PASSED: ("Passed", "✓"),
-    Outcome.FAILED: ("Failed", "✗"),
-    Outcome.ERROR: ("Error", "!"),
-    Outcome.INTERRUPTED: ("Interrupted", "■"),
-}
 _PLACES: Final = {
     FailureClass.PROVISION: "Your script",
     FailureClass.CHECK: "What your script left behind",
@@ -53,7 +48,7 @@ class Verdict:
 
 def verdict(result: RunResult) -> Verdict:
     """The verdict over ``result``."""
-    word, symbol = _WORDS[result.outcome]
+    word, symbol = result.outcome.capitalize(), MARKS[result.outcome]
     failure = result.failure
     if failure is None:
         return Verdict(outcome=result.outcome, word=word, symbol=symbol, headline=_without_failure(result))

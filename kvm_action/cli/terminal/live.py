@@ -28,6 +28,7 @@ from kvm_action.events import (
     Stream,
 )
 from kvm_action.results import CheckOutcome, CheckResult, Outcome, StepOutcome, StepResult
+from kvm_action.signs import MARKS
 from kvm_action.text import plain_line
 from kvm_action.units import format_seconds
 from kvm_action.wait import Clock
@@ -40,18 +41,12 @@ _LINES_BELOW: Final = 4
 _NAME_WIDTH: Final = 14
 _TIME_WIDTH: Final = 10
 
-_STEPS: Final = {
-    StepOutcome.PASSED: ("✓", "green"),
-    StepOutcome.FAILED: ("✗", "bold red"),
-    StepOutcome.ERROR: ("!", "bold yellow"),
-    StepOutcome.SKIPPED: ("–", "dim"),
-    StepOutcome.INTERRUPTED: ("■", "magenta"),
-}
-_CHECKS: Final = {
-    CheckOutcome.PASSED: ("✓", "green"),
-    CheckOutcome.FAILED: ("✗", "bold red"),
-    CheckOutcome.ERROR: ("!", "bold yellow"),
-    CheckOutcome.SKIPPED: ("–", "dim"),
+_STYLES: Final = {
+    "passed": "green",
+    "failed": "bold red",
+    "error": "bold yellow",
+    "skipped": "dim",
+    "interrupted": "magenta",
 }
 _ENDS: Final = {
     Outcome.PASSED: "bold green",
@@ -205,7 +200,7 @@ def _step(step: StepResult) -> Table:
 
 
 def _step_line(outcome: StepOutcome, name: str, took: str, detail: str) -> Table:
-    symbol, style = _STEPS[outcome]
+    symbol, style = MARKS[outcome], _STYLES[outcome]
     skipped = outcome is StepOutcome.SKIPPED
     words = Text(f"{name:<{_NAME_WIDTH - 1}} ", style="dim" if skipped else "")
     words.append(f"{took:<{_TIME_WIDTH}}", style="dim" if skipped else "cyan")
@@ -214,7 +209,7 @@ def _step_line(outcome: StepOutcome, name: str, took: str, detail: str) -> Table
 
 
 def _check(check: CheckResult) -> Table:
-    symbol, style = _CHECKS[check.outcome]
+    symbol, style = MARKS[check.outcome], _STYLES[check.outcome]
     words = Text(plain_line(check.name, 200))
     if check.outcome is not CheckOutcome.PASSED:
         words.append(f"  {plain_line(check.message, 400)}", style="dim")
