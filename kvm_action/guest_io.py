@@ -1,8 +1,9 @@
 """What is kept and said of a guest's command: its output up to a limit, its last words, its time that is over."""
 
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from kvm_action.errors import CommandTimeoutError, PlanError
 from kvm_action.events import Stream
@@ -11,8 +12,21 @@ from kvm_action.units import format_duration
 
 Sink = Callable[[Stream, bytes], None]
 
+KILL_TIME: Final = timedelta(seconds=10)
+"""For the end of a command that ran out of time."""
 _SHOWN: Final = 60
 _LAST_WORDS: Final = 500
+
+
+class OutOfTimeError(Exception):
+    """A deadline passed while the way to the guest was still good; the caller knows of what."""
+
+
+class Pumped(Protocol):
+    """A command that goes on by being pumped."""
+
+    def step(self) -> bool:
+        """Move what can be moved now; is there more to come?"""
 
 
 class Kept:
@@ -53,6 +67,33 @@ class LastWords:
         """The last line, printable."""
         lines = self.end.decode(errors="replace").strip().splitlines()
         return "".join(letter if letter.isprintable() else "·" for letter in lines[-1].strip()) if lines else ""
+
+
+class OutputReader:
+    """A command's output as something to read from; reading pumps."""
+
+    pump: Pumped
+
+    def __init__(self) -> None:
+        """``pump`` is set before the first read."""
+        self._pieces: deque[bytes] = deque()
+        self.finished = False
+
+    def take(self, stream: Stream, data: bytes) -> None:
+        """As a sink."""
+        if stream is Stream.STDOUT:
+            self._pieces.append(data)
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; none at the end."""
+        while not self._pieces and not self.finished:
+            self.finished = not self.pump.step()
+        if not self._pieces:
+            return b""
+        piece = self._pieces.popleft()
+        if len(piece) > size:
+            self._pieces.appendleft(piece[size:])
+        return piece[:size]
 
 
 def named(command: str) -> str:

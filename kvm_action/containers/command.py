@@ -13,7 +13,7 @@ from kvm_action.containers.frames import Frames
 from kvm_action.containers.hijacked import Hijacked
 from kvm_action.errors import GuestConnectionError
 from kvm_action.events import Stream
-from kvm_action.guest_io import LastWords
+from kvm_action.guest_io import LastWords, OutOfTimeError
 from kvm_action.guest_shell import LEFT_BEHIND, SessionMark, wrap
 from kvm_action.wait import Deadline, until
 
@@ -26,10 +26,6 @@ _PIECE: Final = 1 << 16
 # The SDK hands its socket over after the daemon's first answer and may lose what came with it: nothing is said
 # before we have sent a line.
 _WAIT: Final = "IFS= read -r go; "
-
-
-class OutOfTimeError(Exception):
-    """The deadline has passed; the caller knows of what."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Commands and files in and out of a running container. Implements `guest.Guest`."""
 
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -11,16 +10,24 @@ from shlex import quote
 from typing import Final
 
 from kvm_action.archive import Limits, extract, find_command, packing, select, unpack_command
-from kvm_action.containers.command import Login, OutOfTimeError, Pump, begin
+from kvm_action.containers.command import Login, Pump, begin
 from kvm_action.containers.container import Container
 from kvm_action.errors import GuestConnectionError, HostError, NoWayToPortError, PortClosedError
-from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
-from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
+from kvm_action.guest_io import (
+    KILL_TIME,
+    Kept,
+    LastWords,
+    OutOfTimeError,
+    OutputReader,
+    Sink,
+    cannot_copy,
+    named,
+    overdue,
+)
 from kvm_action.guest_shell import kill_command
 from kvm_action.wait import Deadline
 
-_KILL_TIME: Final = timedelta(seconds=10)
 _KILLED: Final = 137
 
 
@@ -69,7 +76,7 @@ class Session:
 
     def get(self, pattern: str, into: Path, *, limit_bytes: int, timeout: timedelta) -> Received:
         """See `guest.Guest.get`. As `ssh.Session.get`."""
-        reader, command = _Reader(), find_command(pattern)
+        reader, command = OutputReader(), find_command(pattern)
         line = f"if sudo -n true 2>/dev/null; then exec sudo -n sh -c {quote(command)}; else {command}; fi"
         with self._running((line, False), f"copying {pattern}", timeout, reader.take) as pump:
             reader.pump = pump
@@ -131,7 +138,7 @@ class Session:
         if session is None:
             return
         with suppress(GuestConnectionError, HostError, OutOfTimeError):
-            line, deadline = (kill_command(session), False), Deadline(_KILL_TIME)
+            line, deadline = (kill_command(session), False), Deadline(KILL_TIME)
             pump = begin(
                 self._container.engine, self._container.id, Login(), line, (deadline, LastWords(Kept(0)), ())
             )
@@ -139,27 +146,3 @@ class Session:
                 pump.run()
             finally:
                 pump.close()
-
-
-class _Reader:
-    """A command's output as something to read from; reading pumps."""
-
-    pump: Pump
-
-    def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
-        self._finished = False
-
-    def take(self, stream: Stream, data: bytes) -> None:
-        if stream is Stream.STDOUT:
-            self._pieces.append(data)
-
-    def read(self, size: int, /) -> bytes:
-        while not self._pieces and not self._finished:
-            self._finished = not self.pump.step()
-        if not self._pieces:
-            return b""
-        piece = self._pieces.popleft()
-        if len(piece) > size:
-            self._pieces.appendleft(piece[size:])
-        return piece[:size]

@@ -10,9 +10,9 @@ from typing import Final
 import paramiko
 
 from kvm_action.events import Stream
-from kvm_action.guest_io import Sink
+from kvm_action.guest_io import OutOfTimeError, Sink
 from kvm_action.guest_shell import LEFT_BEHIND, SessionMark
-from kvm_action.ssh.link import Link, OutOfTimeError
+from kvm_action.ssh.link import Link
 from kvm_action.ssh.transport import WINDOW
 from kvm_action.wait import Deadline
 

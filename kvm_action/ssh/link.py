@@ -9,6 +9,7 @@ from typing import Final
 import paramiko
 
 from kvm_action.errors import E2EError, GuestConnectionError, NoWayToPortError, PortClosedError
+from kvm_action.guest_io import OutOfTimeError
 from kvm_action.ssh.transport import BROKEN, ExitSignals, Wire
 from kvm_action.wait import Deadline, unless_done_in
 
@@ -18,10 +19,6 @@ PATIENCE: Final = timedelta(seconds=45)
 
 _FORBIDDEN: Final = 1
 """SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)."""
-
-
-class OutOfTimeError(Exception):
-    """A deadline passed while the connection was still good."""
 
 
 class Link:

@@ -1,6 +1,5 @@
 """The session with a guest: commands, files in and out, access for others. Implements `guest.Guest`."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,19 +13,27 @@ import paramiko
 
 from kvm_action.archive import Limits, Packed, extract, find_command, packing, select, unpack_command
 from kvm_action.errors import GuestConnectionError, HostError, PortClosedError
-from kvm_action.events import Stream
 from kvm_action.guest import GuestOutput, OnOutput, Received, SshAccess, Tree
-from kvm_action.guest_io import Kept, LastWords, Sink, cannot_copy, named, overdue
+from kvm_action.guest_io import (
+    KILL_TIME,
+    Kept,
+    LastWords,
+    OutOfTimeError,
+    OutputReader,
+    Sink,
+    cannot_copy,
+    named,
+    overdue,
+)
 from kvm_action.guest_shell import kill_command, wrap
 from kvm_action.reach import Address
 from kvm_action.ssh.access import write_access
 from kvm_action.ssh.command import Ended, Pump
-from kvm_action.ssh.link import Link, OutOfTimeError
+from kvm_action.ssh.link import Link
 from kvm_action.ssh.transport import BROKEN
 from kvm_action.wait import Deadline
 
 LOOPBACK: Final = "127.0.0.1"
-_KILL_TIME: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Session:
 
         Read as root where that is allowed. What was left out is in the notes; nothing found is no error.
         """
-        reader = _Reader()
+        reader = OutputReader()
         command = find_command(pattern)
         line = wrap(f"if sudo -n true 2>/dev/null; then exec sudo -n sh -c {quote(command)}; else {command}; fi")
         with self._running(line, f"copying {pattern}", timeout, reader.take) as pump:
@@ -180,31 +187,7 @@ class Session:
         if session is None:
             return
         with suppress(GuestConnectionError, HostError, OutOfTimeError, *BROKEN):
-            deadline = Deadline(_KILL_TIME)
+            deadline = Deadline(KILL_TIME)
             channel = self._link.execute(kill_command(session), deadline)
             Pump(self._link, channel, deadline, lambda _stream, _data: None).run()
             channel.close()
-
-
-class _Reader:
-    """A command's output as something to read from; reading pumps."""
-
-    pump: Pump
-
-    def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
-        self.finished = False
-
-    def take(self, stream: Stream, data: bytes) -> None:
-        if stream is Stream.STDOUT:
-            self._pieces.append(data)
-
-    def read(self, size: int, /) -> bytes:
-        while not self._pieces and not self.finished:
-            self.finished = not self.pump.step()
-        if not self._pieces:
-            return b""
-        piece = self._pieces.popleft()
-        if len(piece) > size:
-            self._pieces.appendleft(piece[size:])
-        return piece[:size]
