@@ -11,11 +11,13 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 FILE_NAME: Final = "lease.json"
+KEPT_FOR: Final = timedelta(hours=4)
+"""How long a machine stays that was kept on purpose."""
 _ELSEWHERE: Final = 24 * 3600
 """Seconds for which the owner in another place is believed to be alive."""
 _HIDDEN: Final = -2

@@ -36,6 +36,7 @@ from kvm_action.errors import (
 from kvm_action.events import Note, Sink
 from kvm_action.guest import Guest, Machine, MachineFacts, Skipped, SshAccess
 from kvm_action.images.store import Store
+from kvm_action.leases import KEPT_FOR
 from kvm_action.patience import stretched
 from kvm_action.plan.model import Keep, Plan
 from kvm_action.procfs import Host
@@ -57,7 +58,6 @@ from kvm_action.text import counted
 from kvm_action.wait import Deadline, until
 
 FIRST_START: Final = timedelta(minutes=2)
-KEPT_FOR: Final = timedelta(hours=4)
 ASKING: Final = timedelta(seconds=10)
 SETTLE: Final = timedelta(seconds=0.5)
 USER_NETWORK: Final = "user"

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +10,12 @@ from kvm_action.guest import SshAccess
 from kvm_action.hypervisor.definitions import refit
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.images.model import Image
+from kvm_action.leases import KEPT_FOR
 from kvm_action.plan.model import Plan
 from kvm_action.runs import RunFolder
 from kvm_action.whole_file import write_whole
 
 FILE: Final = "machine.json"
-KEPT_FOR: Final = timedelta(hours=4)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from kvm_action.lifecycle.provenance import note_packages, script_digest
 from kvm_action.lifecycle.provision import provision
 from kvm_action.lifecycle.secrets import hide_in
 from kvm_action.output import Mask
+from kvm_action.plan.model import SnapshotName
 from kvm_action.results import CheckOutcome, CheckResult, StepName
 from kvm_action.text import counted
 from kvm_action.units import format_size
@@ -27,8 +28,6 @@ _QUICK: Final = timedelta(seconds=2)
 _STILL_THERE: Final = timedelta(seconds=30)
 ARTIFACT_LIMIT: Final = 256 << 20
 
-CLEAN_BOOT: Final = "clean-boot"
-PROVISIONED: Final = "provisioned"
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def fetch_artifacts(context: RunContext, allowed: timedelta = COPY_TIME) -> None
                 context.sink(Note(text=f"artifacts {pattern}: {note}", warning=True))
 
 
-def take(name: str) -> Callable[[RunContext], str]:
+def take(name: SnapshotName) -> Callable[[RunContext], str]:
     """A step that takes the snapshot ``name``, if the plan wants it."""
 
     def snapshot(context: RunContext) -> str:
@@ -168,12 +167,12 @@ STEPS: Final = (
     Step(StepName.LAUNCH, launch),
     Step(StepName.NETWORK, network),
     Step(StepName.SSH, ssh),
-    Step(StepName.SNAPSHOT, take(CLEAN_BOOT)),
+    Step(StepName.SNAPSHOT, take(SnapshotName.CLEAN_BOOT)),
     Step(StepName.COPY, copy),
     Step(StepName.PROVISION, provision),
     Step(StepName.VALIDATE, validate),
     Step(StepName.IDEMPOTENCE, idempotence),
-    Step(StepName.SNAPSHOT, take(PROVISIONED)),
+    Step(StepName.SNAPSHOT, take(SnapshotName.PROVISIONED)),
 )
 
 
