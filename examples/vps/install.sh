@@ -38,18 +38,42 @@ installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}\n' "$@" 2>/dev/null | grep -cx installed)" -eq $# ]
 }
 
-# update: fetch the lists of packages, once in a run
+# is_up UNIT: does it run, now and after the next boot?
+is_up() { systemctl is-active --quiet "$1" && systemctl is-enabled --quiet "$1"; }
+
+# apt_get ARGUMENT...: quietly, and after whoever else installs packages, as a server does that was just started
+apt_get() { apt-get --quiet=2 -o DPkg::Lock::Timeout=300 "$@"; }
+
+# update: fetch the lists of packages, once in a run; for others who fetch them apt-get does not wait by itself
 update() {
-    [ -e "$VPS_STATE/lists" ] || apt-get update --quiet=2
+    [ -e "$VPS_STATE/lists" ] && return
+    tries=60
+    until told=$(export LC_ALL=C && apt_get update 2>&1); do
+        case $told in *"Could not get lock"*) tries=$((tries - 1)) ;; *) tries=0 ;; esac
+        [ $tries -gt 0 ] || fail "the lists of packages cannot be fetched: $told"
+        sleep 5
+    done
+    [ -z "$told" ] || say "$told"
     touch "$VPS_STATE/lists"
 }
 
-# get PACKAGE...: install what is missing, and nothing that is only recommended
-get() {
-    installed "$@" && return
-    update
-    apt-get install --yes --quiet=2 --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+# mend: install what a run that was killed left half installed; apt-get refuses everything else until then
+mend() {
+    apt_get check >/dev/null 2>&1 && return
+    say "mending packages that were left half installed"
+    dpkg --configure -a || true # what needs a package that was not unpacked is mended by the next line
+    apt_get install --yes --fix-broken -o Dpkg::Use-Pty=0
 }
+
+# add PACKAGE...: install packages by name or file, and nothing that is only recommended
+add() {
+    update
+    mend
+    apt_get install --yes --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+}
+
+# get PACKAGE...: install what is missing
+get() { installed "$@" || add "$@"; }
 
 # step NAME: do what steps/NAME.sh says, unless its checkpoint says that this was done and it still holds
 step() {

@@ -14,7 +14,7 @@ from typing import Final
 
 from kvm_action import accel
 from kvm_action.admission import Need
-from kvm_action.backends.install_watch import InstallWatch, Progress, watching_installation
+from kvm_action.backends.install_watch import InstallWatch, Progress, target_disk, watching_installation
 from kvm_action.backends.queueing import queued_for
 from kvm_action.backends.reaping import reap
 from kvm_action.digest import sha256_of
@@ -93,7 +93,7 @@ def _install(
     add_files(medium, payload(preseed, wish.recipe), FOLDER)
     image = place / "disk.qcow2"
     with _machine(store, runs, wish, medium, progress) as (domain, watch, disk):
-        _wait(domain, watch, format_size(wish.recipe.disk_bytes))
+        _wait(domain, watch)
         progress("writing the image")
         qemu_img.convert(disk, "qcow2", image)
     return image, Facts(
@@ -149,7 +149,13 @@ def _machine(
         open_connection() as connection,
         queued_for(need, run, runs, progress),
         run_folder(runs, run, connection.uri) as folder,
-        watching_installation(store.root / "logs", wish.name, progress, chosen.name) as watch,
+        watching_installation(
+            store.root / "logs",
+            wish.name,
+            progress,
+            chosen.name,
+            target_disk(folder.overlay, wish.recipe.disk_bytes),
+        ) as watch,
     ):
         reap(connection, runs)
         qemu_img.create_empty(folder.overlay, wish.recipe.disk_bytes)
@@ -175,11 +181,11 @@ def _spec(folder: RunFolder, medium: Medium, run: str, accelerator: str) -> Inst
     )
 
 
-def _wait(domain: Domain, watch: InstallWatch, disk: str) -> None:
+def _wait(domain: Domain, watch: InstallWatch) -> None:
     """Until the installation has come to its end. Raises what speaks against it."""
 
     def look() -> str:
-        if trouble := watch.trouble(domain.end, disk):
+        if trouble := watch.trouble(domain.end):
             raise trouble
         return domain.end
 

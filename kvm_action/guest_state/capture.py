@@ -10,7 +10,7 @@ from pathspec import GitIgnoreSpec
 
 from kvm_action.errors import CheckError, PlanError
 from kvm_action.guest import Guest
-from kvm_action.guest_state import parsing
+from kvm_action.guest_state import bus, parsing
 from kvm_action.guest_state.model import Entry, GuestState, is_packaged_unit, may_be_kept
 from kvm_action.guest_state.script import HASH, TAR, first_look, second_look
 
@@ -90,13 +90,18 @@ def _state(found: Mapping[str, bytes], watched: Watched) -> GuestState:
     if "/etc" not in entries:
         raise CheckError("the guest's state cannot be read", "the user needs sudo for `provision.idempotent`")
     may_change = GitIgnoreSpec.from_lines(watched.ignore)
+    by_bus = bus.started_by_bus(found.get("bus", b""), entries)
     units = parsing.units(found.get("units", b""))
     ports = parsing.ports(found.get("tcp", b""), found.get("udp", b""))
     return GuestState(
         entries,
         contents={},
         hashes={},
-        units={name: state for name, state in units.items() if not may_change.match_file(name)},
+        units={
+            name: state
+            for name, state in units.items()
+            if name not in by_bus and not may_change.match_file(name)
+        },
         ports=frozenset(port for port in ports if not may_change.match_file(port)),
     )
 

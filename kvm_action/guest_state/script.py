@@ -10,6 +10,9 @@ from typing import Final
 from kvm_action.guest_state.model import DPKG_STATUS, SMALL, UNIT_FOLDERS
 
 _UNITS: Final = "systemctl list-units --type=service,socket,timer --no-legend --no-pager --plain"
+_BUS: Final = (
+    "grep -hs ^SystemdService= /usr/share/dbus-1/system-services/* /usr/local/share/dbus-1/system-services/*"
+)
 # Numbers of owners: for each name find would read /etc/passwd and /etc/group again.
 _FORMAT: Final = r"%y %m %U:%G %s %i/%C@ %p\0%l\0"
 _IS_KEPT: Final = (
@@ -41,12 +44,13 @@ def first_look(mark: str, paths: Sequence[str]) -> str:
 
 
 def second_look(mark: str, paths: Sequence[str]) -> str:
-    """Units, ports, and what stands where."""
+    """Units, those that D-Bus starts, ports, and what stands where."""
     return "\n".join(
         [
             "exec 2>/dev/null; export LC_ALL=C",
             rf"s() {{ printf '\n%s %s\n' {mark} $1; }}",
             f"s units; {_UNITS}",
+            f"s bus; {_BUS}",
             "s tcp; cat /proc/net/tcp /proc/net/tcp6",
             "s udp; cat /proc/net/udp /proc/net/udp6",
             _NAMED.format(paths=join(paths)),

@@ -33,6 +33,7 @@ GEANY = IdeCheck(command="geany", user="developer")
 PASSWORD = SecretStr("only-for-this-test")
 RDP = RdpCheck(user="developer", password=PASSWORD, timeout=timedelta(minutes=3))
 XSESSION = "/home/developer/.xsession"
+KEY = "/etc/xrdp/tls/key.pem"
 FIREWALL = "the firewall lets in SSH and RDP only"
 NOWHERE = {"VPS_URL_CODE": "file:///nowhere", "VPS_URL_CURSOR": "file:///nowhere"}
 """Whether the vendors' servers can be reached from here must not matter."""
@@ -45,6 +46,20 @@ printf '#!/bin/sh\\necho 1.99.0\\n' >/root/code/usr/bin/code && chmod 0755 /root
 dpkg-deb --build /root/code /var/tmp/code.deb
 """
 """Makes a package of an editor, as a vendor's server would send one."""
+
+HALF_INSTALLED = """\
+dpkg-query --status geany | sed 's/^Status: .*/Status: install ok half-configured/' >/var/lib/dpkg/updates/0001
+! apt-get check 2>/dev/null
+"""
+"""What dpkg leaves when it is killed while it installs geany; apt-get does nothing then."""
+HOLD_LOCKS = """\
+import fcntl, time
+held = [open(path, "a") for path in ("/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend")]
+for file in held:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+time.sleep(15)
+"""
+"""As a server does by itself that was just started."""
 
 
 class Workstation:
@@ -155,20 +170,88 @@ def test_a_second_run_takes_its_checkpoints_and_changes_nothing(workstation: Wor
     assert [step for step in STEPS if f"==> {step}: done before" in told] == STEPS[:-1]
 
 
-def test_a_second_run_mends_what_was_broken_meanwhile(workstation: Workstation) -> None:
-    workstation.root(f"rm {XSESSION}; systemctl stop xrdp")
+BREAKAGES = {
+    "desktop": {
+        "the session script is gone": f"rm {XSESSION}",
+    },
+    "rdp": {
+        "xrdp is stopped, and its session manager with it": "systemctl stop xrdp",
+        "the session manager alone has died": (
+            "systemctl kill --signal=KILL xrdp-sesman\n"
+            "while systemctl is-active --quiet xrdp-sesman; do sleep 1; done\n"
+            "systemctl is-active --quiet xrdp"
+        ),
+        "xrdp does not come up with the next boot": "systemctl disable --quiet xrdp",
+        "its session manager does not": "systemctl disable --quiet xrdp-sesman",
+        "a run was killed before the key was xrdp's": f"chown root:root {KEY} && chmod 0600 {KEY}",
+        "a run was killed before the certificate fitted the key": f"openssl genrsa 2048 2>/dev/null >{KEY}",
+        "a client may choose another security": (
+            "sed -i 's/^security_layer=.*/security_layer=negotiate/' /etc/xrdp/xrdp.ini"
+        ),
+    },
+    "firewall": {
+        "a port more is open": "nft add rule inet vps input tcp dport 8080 accept",
+        "another table has rules": "nft add table inet other",
+        "what no rule drops is let in": "nft chain inet vps input '{ policy accept; }'",
+        "there are no rules": "nft flush ruleset",
+        "the rules do not come up with the next boot": "systemctl disable --quiet nftables",
+        "another port is in the file": "sed -i 's/3389/3390/' /etc/nftables.conf",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "breakage"),
+    [
+        pytest.param(step, breakage, id=what)
+        for step, breakages in BREAKAGES.items()
+        for what, breakage in breakages.items()
+    ],
+)
+def test_a_second_run_mends_what_was_broken_meanwhile(workstation: Workstation, step: str, breakage: str) -> None:
+    workstation.root(breakage)
     told = workstation.install().text
-    assert f"==> wrote {XSESSION}" in told
-    assert "==> user: done before" in told
-    [result] = workstation.examine([DESKTOP])
-    assert result.outcome is CheckOutcome.PASSED, result.message
+    assert f"==> {step}\n" in told
+    assert [other for other in STEPS if f"==> {other}: done before" in told] == [
+        other for other in STEPS[:-1] if other != step
+    ]
+    checks = [one for one in workstation.loaded.plan.checks if not isinstance(one, RdpCheck)]
+    results = workstation.examine(checks)
+    assert not [one for one in results if one.outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR)]
 
 
-def test_an_open_port_more_is_caught(workstation: Workstation) -> None:
+def test_a_run_mends_packages_that_another_left_half_installed(workstation: Workstation) -> None:
+    workstation.root(HALF_INSTALLED)
+    ended = workstation.install()
+    assert ended.ok, ended
+    assert "==> mending packages that were left half installed" in ended.text
+    assert "==> ide\n" in ended.text
+    assert workstation.examine([GEANY])[0].outcome is CheckOutcome.PASSED
+    assert not workstation.root("dpkg --audit; ls /var/lib/dpkg/updates")
+
+
+def test_a_run_waits_for_others_who_use_the_packages(workstation: Workstation) -> None:
+    workstation.root("apt-get remove --yes --quiet=2 geany")
+    workstation.root(f"setsid --fork python3 -c '{HOLD_LOCKS}' </dev/null >/dev/null 2>&1; sleep 2")
+    assert "Could not get lock" in workstation.root("apt-get update 2>&1 || true"), "nobody holds it"
+    ended = workstation.install()
+    assert ended.ok, ended
+    assert workstation.examine([GEANY])[0].outcome is CheckOutcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("opening", "seen"),
+    [
+        ("nft add rule inet vps input tcp dport 8080 accept", "tcp dport 8080 accept"),
+        ("nft insert rule inet vps input accept", "> accept"),
+        ("nft chain inet vps input '{ policy accept; }'", "policy accept"),
+    ],
+)
+def test_a_firewall_that_lets_in_more_is_caught(workstation: Workstation, opening: str, seen: str) -> None:
     [firewall] = [one for one in workstation.loaded.plan.checks if one.label == FIREWALL]
-    workstation.root("nft add rule inet vps input tcp dport 8080 accept")
+    workstation.root(opening)
     try:
-        assert "dport 8080 accept" in workstation.complaint(firewall)
+        assert seen in workstation.complaint(firewall)
     finally:
         workstation.root("systemctl restart nftables")
 

@@ -251,13 +251,15 @@ def test_a_look_that_was_cut_before_its_end_is_no_look() -> None:
         capture(Cut(), Watched())
 
 
-def test_units_and_ports_that_the_plan_lets_change_are_left_out_as_files_are() -> None:
+def test_units_and_ports_that_the_plan_lets_change_or_the_bus_starts_are_left_out() -> None:
     class Found:
         def run(self, command: str, **_options: object) -> GuestOutput:
             mark = re.search("[0-9a-f]{32}", command)[0]
             said = {
                 "entries": "d 755 0:0 1 1/1 /etc\0\0f 644 0:0 1 1/1 /etc/stamp\0\0",
-                "units": "sync.service loaded active exited S\nweb.service loaded active running W",
+                "units": "sync.service loaded active exited S\nweb.service loaded active running W\n"
+                "upower.service loaded active running U",
+                "bus": "SystemdService=upower.service",
                 "tcp": "0: 00000000:1F90 00000000:0000 0A 0\n1: 00000000:0050 00000000:0000 0A 0",
             }
             text = "".join(f"\n{mark} {name}\n{what}" for name, what in said.items())

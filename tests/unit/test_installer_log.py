@@ -2,13 +2,21 @@
 
 import io
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from kvm_action.backends.install_watch import PATIENCE, InstallWatch
+from kvm_action.backends.install_watch import (
+    PATIENCE,
+    InstallWatch,
+    TargetDisk,
+    target_disk,
+    watching_installation,
+)
 from kvm_action.hypervisor.domain import HOST_DISK_FULL
 from kvm_action.images.debian_installer.stages import LIMITS, InstallLog, Stage
 from kvm_action.images.model import Package
+from kvm_action.patience import VARIABLE
 
 NETCFG = b"Nov 24 18:00:01 main-menu[233]: INFO: Menu item 'netcfg' selected\n"
 PARTMAN = b"Nov 24 18:01:01 main-menu[233]: INFO: Menu item 'partman-base' selected\n"
@@ -37,12 +45,14 @@ class Watched:
         self.now = 0.0
         self.told: list[str] = []
         self.screen, self.syslog = Named("x.screen.log"), Named("x.log")
+        self.taken = 0
+        disk = TargetDisk("4.0 GiB", lambda: self.taken)
         self.watch = InstallWatch(
-            self.screen, self.syslog, self.told.append, PATIENCE[accel], clock=lambda: self.now
+            self.screen, self.syslog, self.told.append, PATIENCE[accel], disk, clock=lambda: self.now
         )
 
     def trouble(self, end: str = "") -> str:
-        error = self.watch.trouble(end, "4.0 GiB")
+        error = self.watch.trouble(end)
         return f"{error.message} / {error.hint}" if error else ""
 
 
@@ -80,6 +90,16 @@ def test_a_question_is_noticed_when_its_prompt_stands_and_is_shown() -> None:
     assert "x.log" in told
 
 
+def test_a_question_is_noticed_while_the_log_goes_on() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(ASKED)
+    seen.watch.on_screen(COUNTRY)
+    for seen.now in range(1, 14):
+        seen.watch.on_syslog(b"Nov 24 18:00:02 dhclient[9]: still here\n")
+        seen.taken += 1
+    assert "it waits for an answer" in seen.trouble()
+
+
 def test_an_error_that_waits_for_a_key_is_no_question_for_a_preseed() -> None:
     seen = Watched()
     seen.watch.on_syslog(NETCFG + ASKED)
@@ -96,7 +116,25 @@ def test_a_console_that_stands_still_without_a_prompt_is_noticed_too() -> None:
     seen.now = 119
     assert not seen.trouble()
     seen.now = 121
+    assert "its console has stood still for 2 min 01 s, and so has its disk" in seen.trouble()
+
+
+def test_a_console_that_stands_still_while_the_disk_fills_is_at_work() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(b"Nov 24 18:00:01 main-menu[233]: INFO: Menu item 'pkgsel' selected\n")
+    for seen.now in range(0, 1000, 100):
+        seen.taken += 1 << 20
+        assert not seen.trouble()
+    seen.now = 1021
     assert "stood still for 2 min 01 s" in seen.trouble()
+
+
+def test_how_much_of_the_disk_is_taken_is_asked_of_its_file_once_there_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "disk.qcow2"
+    disk = target_disk(file, 4 << 30)
+    assert (disk.size, disk.allocated()) == ("4.0 GiB", 0)
+    file.write_bytes(b"x" * 100_000)
+    assert disk.allocated() >= 100_000
 
 
 def test_a_stage_that_goes_on_for_ever_is_ended_at_its_limit() -> None:
@@ -112,6 +150,16 @@ def test_emulation_is_given_more_time() -> None:
     seen.watch.on_screen(b"still alive")
     assert not seen.trouble()
     assert seen.watch.longest > sum(LIMITS.values(), timedelta())
+
+
+def test_a_slow_host_is_given_more_time_for_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "4")
+    given, usual = PATIENCE["kvm"].stretched(), PATIENCE["kvm"]
+    assert (given.at_prompt, given.silence) == (usual.at_prompt * 4, usual.silence * 4)
+    assert given.limits == {stage: limit * 4 for stage, limit in LIMITS.items()}
+    disk = target_disk(tmp_path / "disk", 1)
+    with watching_installation(tmp_path, "x", lambda _line: None, "kvm", disk) as watch:
+        assert watch.longest > sum(given.limits.values(), timedelta())
 
 
 def test_what_the_installer_logged_of_the_trouble_is_shown_with_it() -> None:
@@ -151,6 +199,13 @@ def test_a_full_disk_is_named_as_such_with_its_size() -> None:
     told = seen.trouble()
     assert "the disk of 4.0 GiB is full; it waits for an answer, after its step bootstrap-base failed" in told
     assert "give it a larger disk" in told
+
+
+def test_a_kernel_that_panics_is_not_told_as_a_full_disk() -> None:
+    seen = Watched()
+    seen.watch.on_syslog(b"Nov 24 18:05:00 debootstrap: tar: write error: No space left on device\n")
+    seen.watch.on_screen(b"[   3.1] Kernel panic - not syncing: Fatal exception\r\n")
+    assert "larger disk" not in seen.trouble()
 
 
 def test_only_a_sealed_disk_is_a_finished_installation() -> None:

@@ -38,9 +38,7 @@ try() {
         rm -f "$package"
         return 1
     fi
-    update
-    apt-get install --yes --quiet=2 --no-install-recommends -o Dpkg::Use-Pty=0 "$package" ||
-        fail "$1 was downloaded and cannot be installed"
+    add "$package" || fail "$1 was downloaded and cannot be installed"
     rm -f "$package"
 }
 

@@ -39,7 +39,7 @@ LIMITS: Final = {
     Stage.BOOT_LOADER: timedelta(minutes=4),
     Stage.FINISH: timedelta(minutes=10),
 }
-"""How long each may take on KVM; emulation is given five times that."""
+"""How long each may take on KVM."""
 
 _ITEMS: Final = {
     **dict.fromkeys(
@@ -94,8 +94,9 @@ class InstallLog:
         """Nothing seen yet."""
         self.stage = Stage.START
         self.stage_began = 0.0
-        self.last_growth = 0.0
-        """When either port last said something."""
+        self.screen_grew = 0.0
+        """When the screen last showed something more."""
+        self.syslog_grew = 0.0
         self.is_sealed = False
         """Did our own last script come to its end?"""
         self.failure = ""
@@ -111,12 +112,12 @@ class InstallLog:
 
     def feed_screen(self, data: bytes, at: float) -> tuple[str, ...]:
         """Take in what the installer showed; returns the finished lines."""
-        self.last_growth = at
+        self.screen_grew = at
         return tuple(self._screen.feed(data))
 
     def feed_syslog(self, data: bytes, at: float) -> bool:
         """Take in what it logged; returns whether another stage has begun."""
-        self.last_growth, before = at, self.stage
+        self.syslog_grew, before = at, self.stage
         for line in self._syslog.feed(data):
             self._read(line, at)
         return self.stage is not before

@@ -12,12 +12,19 @@ complete() {
     done
 }
 
+# Until the disk is full; zeros do not make its file grow, so only the log shows that this goes on.
+zero() {
+    while dd if=/dev/zero bs=1M count=256 >>/target/zero 2>/dev/null; do say "zeroed 256 MiB more"; done
+    rm -f /target/zero
+    sync
+}
+
 if complete; then
     logger -t kvm-e2e-package </target/var/tmp/kvm-e2e/packages
     rm -rf /target/var/tmp/kvm-e2e /target/var/log/installer
     sync
     say "zeroing free space"
-    fstrim /target || { dd if=/dev/zero of=/target/zero bs=1M; rm -f /target/zero; sync; } 2>/dev/null
+    fstrim /target || zero
     say "sealed"
 fi
 sleep 3 # until the log has gone out on the serial port
