@@ -18,6 +18,11 @@ GRACE: Final = timedelta(seconds=6.5)
 WAY_BACK: Final = timedelta(minutes=5)
 """What a kept machine may take to become again what it was: its whole memory is read from a file."""
 
+_AT_ONCE: Final = 1e-6
+"""Seconds; an alarm after 0 would be none at all."""
+_AT_LAST: Final = 1e9
+"""Seconds; Python's timer takes no more than ten times as many."""
+
 _CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
 
 
@@ -109,7 +114,7 @@ def time_limit(limit: timedelta | None) -> Iterator[Limit]:
         raise told.error
 
     before = signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
+    signal.setitimer(signal.ITIMER_REAL, min(max(limit.total_seconds(), _AT_ONCE), _AT_LAST))
     try:
         yield told
     finally:

@@ -4,6 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from kvm_action.errors import HostError
+
+VARIABLE: Final = "KVM_E2E_HOME"
 
 
 @dataclass(frozen=True)
@@ -14,9 +19,16 @@ class Home:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Home":
-        """``$KVM_E2E_HOME``, else ``$XDG_DATA_HOME/kvm-e2e``, else ``~/.local/share/kvm-e2e``."""
-        if chosen := environ.get("KVM_E2E_HOME"):
-            return cls(Path(chosen).absolute())
+        """``$KVM_E2E_HOME``, else ``$XDG_DATA_HOME/kvm-e2e``, else ``~/.local/share/kvm-e2e``.
+
+        It need not be there yet. Raises HostError when $KVM_E2E_HOME is, or leads through, what is no folder.
+        """
+        if chosen := environ.get(VARIABLE):
+            root = Path(chosen).absolute()
+            there = next(path for path in (root, *root.parents) if os.path.lexists(path))
+            if not there.is_dir():
+                raise HostError(f"{VARIABLE} is {chosen}, and {there} is no folder", "name a folder, or unset it")
+            return cls(root)
         data = environ.get("XDG_DATA_HOME")
         return cls((Path(data) if data else Path.home() / ".local/share") / "kvm-e2e")
 

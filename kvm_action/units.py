@@ -2,9 +2,13 @@
 
 import re
 from datetime import timedelta
+from typing import Final
 
 import durationpy
 
+DURATION: Final = r"^([0-9]{1,9}(\.[0-9]{1,6})?[hms])+$"
+"""How a duration is written, in a plan and elsewhere: hours, minutes, seconds."""
+_SHORTEST: Final = timedelta(seconds=1)
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<unit>[KMGT])(?:i?B)?|B)?", re.IGNORECASE)
 
@@ -17,7 +21,10 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise ValueError(f"not a size: {text!r}")
-    return int(float(match["number"]) * _UNITS[(match["unit"] or "").upper()])
+    try:
+        return int(float(match["number"]) * _UNITS[(match["unit"] or "").upper()])
+    except OverflowError as error:
+        raise ValueError("larger than any size") from error
 
 
 def format_size(count: int) -> str:
@@ -31,13 +38,18 @@ def format_size(count: int) -> str:
 
 
 def parse_duration(text: str) -> timedelta:
-    """A duration such as ``30m``, ``1h30m``, ``90s`` or ``1.5h``. Raises ValueError when the text is none."""
+    """A duration such as ``30m``, ``1h30m``, ``90s`` or ``1.5h``, of a second or more.
+
+    Raises ValueError when the text is none, or is too long for a timedelta.
+    """
+    if not re.search(DURATION, text.strip()):
+        raise ValueError(f"not a duration: {text!r}")
     try:
         found: timedelta = durationpy.from_str(text.strip())
-    except durationpy.DurationError as error:
+    except (durationpy.DurationError, OverflowError) as error:
         raise ValueError(f"not a duration: {text!r}") from error
-    if found < timedelta(0):
-        raise ValueError(f"not a duration: {text!r}")
+    if found < _SHORTEST:
+        raise ValueError(f"shorter than a second: {text!r}")
     return found
 
 

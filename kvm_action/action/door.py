@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TextIO, cast
 
-from kvm_action.action.inputs import CheckRunWish, Inputs, read_inputs, take_texts
+from kvm_action.action.inputs import CheckRunWish, Inputs, read_inputs, take_texts, wants_summary
 from kvm_action.action.log import GroupedLog
 from kvm_action.action.telling import Telling
 from kvm_action.cli.run import Options, run_plan
@@ -36,12 +36,14 @@ HASTE: Final = timedelta(seconds=2)
 def run_action(environ: MutableMapping[str, str], log: JobLog) -> int:
     """Do it; returns the exit code. What went wrong is told, not raised, unless it is a bug of ours."""
     telling = Telling(job=Job.from_environ(environ), log=log, index=environ.get("KVM_E2E_JOB_INDEX", ""))
+    texts: dict[str, str] = {}
     with interruptible() as interruption:
         try:
-            inputs = read_inputs(take_texts(environ))
+            texts = take_texts(environ)
+            inputs = read_inputs(texts)
             os.chdir(inputs.working_directory)
         except E2EError as error:
-            telling.refusal(error, Path())
+            telling.refusal(error, Path(), in_summary=wants_summary(texts))
             return error.exit_code
         call = Call(telling=telling, inputs=inputs)
         try:
@@ -101,7 +103,7 @@ class Call:
             page = completed(self.result, self.telling.annotations_of(self.result))
         else:
             error = self.error or E2EError("kvm-e2e hit a bug of its own", "The log says which.")
-            self.telling.refusal(error, self.inputs.plan)
+            self.telling.refusal(error, self.inputs.plan, in_summary=self.inputs.summary)
             found = self.telling.refusal_annotations(error, self.inputs.plan)
             page = not_run(error.message.split("\n", maxsplit=1)[0], error.message, found)
         self._finish_check_run(page)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from kvm_action.errors import PlanError
+from kvm_action.plan.load import mistake_in
 from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
+from kvm_action.plan.schema import is_secret
 from kvm_action.text import plain_line
 from kvm_action.units import parse_duration
 from kvm_action.workflow.job import legal_name
@@ -96,6 +99,11 @@ def take_texts(environ: MutableMapping[str, str]) -> dict[str, str]:
     return {str(name): "" if value is None else str(value) for name, value in found.items()}
 
 
+def wants_summary(texts: Mapping[str, str]) -> bool:
+    """May the job's summary be written into? Known also when other inputs are wrong."""
+    return texts.get("summary", "").strip().lower() != Flag.FALSE
+
+
 def read_inputs(texts: Mapping[str, str]) -> Inputs:
     """The inputs. Raises PlanError, which names every mistake."""
     reader = Reader(texts)
@@ -152,10 +160,30 @@ class Reader:
 
 
 def _overrides(reader: Reader) -> tuple[str, ...]:
-    """``memory`` and ``cpus`` are short for two keys of the plan; ``set`` has one ``KEY=VALUE`` a line."""
-    short = [(key, reader.texts.get(key, "").strip()) for key in ("memory", "cpus")]
-    lines = (line.strip() for line in reader.texts.get("set", "").splitlines())
-    return (*(f"machine.{key}={text}" for key, text in short if text), *(line for line in lines if line))
+    """``memory`` and ``cpus`` are short for two keys of the plan; ``set`` has one ``KEY=VALUE`` a line.
+
+    Of those lines, what needs the plan to be judged is judged with it.
+    """
+    short = [_of_machine(reader, key) for key in ("memory", "cpus")]
+    lines = [_line(text) for text in re.split(r"\r?\n", reader.texts.get("set", "")) if text.strip()]
+    if any("=" not in line for line in lines):
+        reader.problems.append("set: expected KEY=VALUE in each line, found one without =")
+    return (*(argument for argument in short if argument), *lines)
+
+
+def _of_machine(reader: Reader, key: str) -> str:
+    text = reader.take(key, str, "")
+    argument = f"machine.{key}={text}" if text else ""
+    if argument and (mistake := mistake_in(argument)):
+        reader.problems.append(f"{key}: {mistake}")
+    return argument
+
+
+def _line(text: str) -> str:
+    """Without the blanks around it; but of a secret those at its end are a part."""
+    names = text.partition("=")[0].strip().split(".")
+    path = tuple(int(name) if name.isdecimal() else name for name in names)
+    return text.lstrip() if is_secret(path) else text.strip()
 
 
 def _choice(kind: type[E]) -> Callable[[str], E]:
@@ -196,7 +224,7 @@ def _duration(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError:
-        raise ValueError("a duration such as 30m or 1h30m") from None
+        raise ValueError("a duration of a second or more, such as 30m or 1h30m") from None
 
 
 def _days(text: str) -> int:

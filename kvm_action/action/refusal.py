@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kvm_action.errors import E2EError
-from kvm_action.plan.render import InvalidPlanError
+from kvm_action.plan.render import InvalidPlanError, about
 from kvm_action.report import gfm
 from kvm_action.report.annotations import Checkout
 from kvm_action.text import plain, plain_line
@@ -26,7 +26,7 @@ def refusal_annotations(error: E2EError, plan: Path, checkout: Checkout) -> tupl
         Annotation(
             level=Level.ERROR,
             title=f"{plain_line(plan.name, 100)} is wrong",
-            message="\n".join(word for word in (problem.message, problem.hint) if word),
+            message="\n".join(word for word in (about(problem) + problem.message, problem.hint) if word),
             path="" if problem.span.argument else path,
             line=problem.span.line,
             column=problem.span.column,

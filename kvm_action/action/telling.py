@@ -116,10 +116,11 @@ class Telling:
 
     # --- no result
 
-    def refusal(self, error: E2EError, plan: Path) -> None:
+    def refusal(self, error: E2EError, plan: Path, *, in_summary: bool = True) -> None:
         """Everything there is to tell when there was no run."""
         self.outputs(outputs_without_result(error))
-        self.summary(refusal_summary(error))
+        if in_summary:
+            self.summary(refusal_summary(error))
         self.log.write("".join(f"{line}\n" for line in refusal_lines(error)))
         self.annotate(self.refusal_annotations(error, plan))
 

@@ -16,6 +16,7 @@ from kvm_action.text import counted
 from kvm_action.units import format_size
 from kvm_action.wait import Deadline, until
 
+VARIABLE: Final = "KVM_E2E_ADMISSION"
 LONGEST: Final = timedelta(hours=6)
 """GitHub ends a job after this time too."""
 EVERY: Final = 0.2
@@ -42,9 +43,9 @@ def admitted(
     """Wait until the host has room for ``need``, and hold it until the end of the context.
 
     ``tell`` gets a line whenever there is something new to say of the wait. Raises HostError, with numbers, when
-    the host will never have the room. ``KVM_E2E_ADMISSION=off`` goes without.
+    the host will never have the room. ``KVM_E2E_ADMISSION=off`` goes without; raises HostError for other words.
     """
-    if environ.get("KVM_E2E_ADMISSION") == "off":
+    if not _is_wanted(environ):
         yield Admission(0)
         return
     host = measure()
@@ -56,6 +57,13 @@ def admitted(
     with taken(folder, run, need) as queue:
         _wait(queue, need, measure, _Told(tell), Deadline(longest))
         yield Admission(round(time.monotonic() - began, 3))
+
+
+def _is_wanted(environ: Mapping[str, str]) -> bool:
+    text = environ.get(VARIABLE) or "on"
+    if text not in ("on", "off"):
+        raise HostError(f"{VARIABLE} is {text!r}", "it must be off, for no queue, or on, which is the default")
+    return text == "on"
 
 
 def _wait(queue: Queue, need: Need, measure: Callable[[], Host], told: "_Told", deadline: Deadline) -> None:

@@ -3,7 +3,7 @@
 import platform
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,12 +64,22 @@ def report_bug(error: BaseException) -> int:
     return ExitCode.BUG
 
 
+def _commands(words: Sequence[str]) -> Sequence[str]:
+    """The names of commands that ``words`` begin with; what follows may be a secret. It imports nothing."""
+    module = sys.modules.get(f"kvm_action.cli.{words[0]}") if words else None
+    command = getattr(module, "command", None)
+    if command is None:
+        return []
+    inner = getattr(command, "commands", {})
+    return words[:2] if set(words[1:2]) & set(inner) else words[:1]
+
+
 def crash_report(error: BaseException, argv: list[str]) -> str:
     """Markdown with what we need to know; the environment stays out of it, since it holds secrets."""
     trace = "".join(traceback.format_exception(error))
     return (
         f"### kvm-e2e {__version__} crashed\n\n"
         f"* Python {platform.python_version()} on {platform.platform()}\n"
-        f"* Command: `{' '.join(argv[1:3])}`\n\n"
+        f"* Command: `{' '.join(_commands(argv[1:]))}`\n\n"
         f"```\n{trace}```\n"
     )

@@ -5,18 +5,21 @@ import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from kvm_action.cli.crash import show
 from kvm_action.cli.groups import WholeSentences
 from kvm_action.cli.history_view import check_json, check_lines, list_lines, run_json
-from kvm_action.errors import E2EError, ExitCode
+from kvm_action.errors import E2EError, ExitCode, PlanError
 from kvm_action.history.adding import add_result, results_in
 from kvm_action.history.changes import since, since_green
 from kvm_action.history.regressions import LEAST_EFFECT, WINDOW, Trend, findings
 from kvm_action.history.store import History, Reading
 from kvm_action.history.verdicts import standings
+from kvm_action.text import plain_line
 
 DEFAULT = Path("history")
+_PLANS_SHOWN = 20
 _IN = click.option(
     "--in", "folder", type=click.Path(path_type=Path), default=DEFAULT, show_default=True, help="The history."
 )
@@ -57,6 +60,7 @@ def add(results: tuple[Path, ...], folder: Path) -> ExitCode:
 def list_runs(folder: Path, plan: str, last: int, wants_json: bool) -> None:
     """Show the newest runs."""
     reading = _read(folder)
+    _require_plan(plan, reading)
     chosen = [record for record in reversed(reading.records) if not plan or record.plan == plan][:last]
     if wants_json:
         click.echo(json.dumps([run_json(record) for record in chosen], indent=2, ensure_ascii=False))
@@ -102,8 +106,23 @@ def check(folder: Path, window: int, least_effect: float, fail_on_regression: bo
 
 
 def _read(folder: Path) -> Reading:
-    """The history; what is passed over is said on standard error."""
-    reading = History(folder).read()
+    """The history; what is passed over is said on standard error.
+
+    Raises PlanError when a folder that the user named is not there, or nothing in it can be read.
+    """
+    history = History(folder)
+    if click.get_current_context().get_parameter_source("folder") is not ParameterSource.DEFAULT:
+        history.require()
+    reading = history.read()
     for skipped in reading.skipped:
         click.echo(f"warning: left out {skipped.path}: {skipped.reason}", err=True)
+    reading.require_some()
     return reading
+
+
+def _require_plan(plan: str, reading: Reading) -> None:
+    plans = sorted({record.plan for record in reading.records})
+    if plan and plans and plan not in plans:
+        there = ", ".join(plain_line(one, 100) for one in plans[:_PLANS_SHOWN])
+        more = f" and {len(plans) - _PLANS_SHOWN} more" if len(plans) > _PLANS_SHOWN else ""
+        raise PlanError(f"no runs of the plan {plan}; there are: {there}{more}")

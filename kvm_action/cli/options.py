@@ -9,7 +9,7 @@ from kvm_action.units import parse_duration
 
 
 class Duration(click.ParamType[timedelta]):
-    """A duration such as ``30m`` or ``1h30m``."""
+    """A duration of a second or more, such as ``30m`` or ``1h30m``."""
 
     name = "duration"
 
@@ -20,7 +20,7 @@ class Duration(click.ParamType[timedelta]):
         try:
             return parse_duration(str(value))
         except ValueError:
-            self.fail(f"{value!r} is not a duration; write 90s, 30m or 1h30m", param, ctx)
+            self.fail(f"{value!r} is not a duration of a second or more; write 90s, 30m or 1h30m", param, ctx)
 
 
 DURATION = Duration()

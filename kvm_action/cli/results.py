@@ -5,20 +5,36 @@ from pathlib import Path
 import click
 
 from kvm_action import result_file
+from kvm_action.cli.crash import show
 from kvm_action.errors import ExitCode, PlanError
 from kvm_action.report.overview import overview
-from kvm_action.results import Outcome
+from kvm_action.results import Outcome, RunResult
 
 
 @click.command(name="results")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--check", is_flag=True, help="Exit 1 when a run did not pass.")
 def command(folder: Path, check: bool) -> ExitCode:
-    """Print every result.json below FOLDER as one Markdown table, what did not pass first."""
+    """Print every result.json below FOLDER as one Markdown table, what did not pass first.
+
+    Exits 2 when one of them could not be read.
+    """
     files = result_file.below(folder)
     if not files:
         raise PlanError(f"there is no result.json below {folder}", "Give the folder of several runs' results.")
-    results = [result_file.read(file) for file in files]
-    click.echo(overview(results), nl=False)
+    results = [result for file in files if (result := _read(file))]
+    if results:
+        click.echo(overview(results), nl=False)
+    if len(results) < len(files):
+        return ExitCode.USAGE
     bad = check and any(one.outcome is not Outcome.PASSED for one in results)
     return ExitCode.TEST_FAILED if bad else ExitCode.PASSED
+
+
+def _read(file: Path) -> RunResult | None:
+    """The result; one that is damaged is named on standard error, and the others are shown."""
+    try:
+        return result_file.read(file)
+    except PlanError as error:
+        show(error)
+        return None

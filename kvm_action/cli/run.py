@@ -1,11 +1,13 @@
 """`kvm-e2e run`: wires a plan, a backend, the terminal and the reports together."""
 
+import re
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -21,7 +23,7 @@ from kvm_action.events_file import events_file
 from kvm_action.guest import Backend
 from kvm_action.images.store import Store
 from kvm_action.interruption import interruptible
-from kvm_action.lifecycle.files import remove_what_a_killed_run_left
+from kvm_action.lifecycle.files import OF_A_RUN, TOLD_ELSEWHERE, remove_what_a_killed_run_left
 from kvm_action.paths import Home
 from kvm_action.plan.load import LoadedPlan, load_plan
 from kvm_action.plan.model import Accel, BackendName, Keep, StartMode
@@ -29,6 +31,11 @@ from kvm_action.report import write_reports
 from kvm_action.results import RunResult
 from kvm_action.runs import new_run_id
 from kvm_action.shortage import require_descriptors
+from kvm_action.text import plain_line
+
+_HALF_WRITTEN: Final = re.compile(r"\.(.+)\.[0-9]+")
+"""What `whole_file` calls a file until it is whole."""
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,7 @@ def run_plan(loaded: LoadedPlan, options: Options, told: Sink | None = None) -> 
     require_descriptors()
     run_id = new_run_id(datetime.now(UTC))
     out = output_folder(options.out or Path("kvm-e2e-results") / run_id)
+    require_only_a_runs(out)
     keep = options.keep or loaded.plan.keep
     stream = sys.stderr if options.as_json else sys.stdout
     events = out / "events.jsonl"
@@ -161,6 +169,28 @@ def output_folder(path: Path) -> Path:
             f"cannot make the output folder {path}: {error.strerror}", "choose another --out"
         ) from error
     return path.absolute()
+
+
+def require_only_a_runs(out: Path) -> None:
+    """Whatever is in the folder is told, and uploaded, as the run's. Raises PlanError when it is another's."""
+    try:
+        foreign = sorted(path.name for path in out.iterdir() if not _is_a_runs(path.name))
+    except OSError as error:
+        raise HostError(
+            f"cannot read the output folder {out}: {error.strerror}", "choose another --out"
+        ) from error
+    if foreign:
+        named = ", ".join(plain_line(name, 60) for name in foreign[:_NAMED]) + ("…" if foreign[_NAMED:] else "")
+        raise PlanError(
+            f"the output folder {out} has other files in it, which would be taken for the run's: {named}",
+            "choose a folder for --out that is new or empty",
+        )
+
+
+def _is_a_runs(name: str) -> bool:
+    """Is it a name of a run's own, also of a file that was half written when the run was killed?"""
+    own = _HALF_WRITTEN.sub(r"\1", name)
+    return own in TOLD_ELSEWHERE or own in OF_A_RUN
 
 
 def write_all(result: RunResult, out: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from kvm_action.cli.groups import WholeSentences
 from kvm_action.errors import HostError
+from kvm_action.history.store import History
 
 _IN = click.option(
     "--in",
@@ -30,6 +31,9 @@ def command() -> None:
 @click.option("--strict", is_flag=True, help="Fail on a warning, such as a link that leads nowhere.")
 def build(folder: Path | None, out: Path | None, *, strict: bool) -> None:
     """Make the site: a folder for any web server, also below a path, or to be opened from a disk."""
+    if folder:
+        History(folder).require()
+        History(folder).read().require_some()
     building, chosen = _prepared(folder)
     made = building.build_site(chosen, out, strict=strict)
     click.echo(f"{made / 'index.html'}")
@@ -53,7 +57,7 @@ def _prepared(folder: Path | None) -> tuple[ModuleType, Path]:
         building = import_module("kvm_action.pages.building")
     except ModuleNotFoundError as error:
         raise HostError(
-            f"the site needs {error.name}, which is not installed", "pip install 'kvm-e2e[site]'"
+            f"the site needs {error.name}, which is not installed", "in a checkout: pip install -e '.[site]'"
         ) from error
     for name, level in (("mkdocs", logging.WARNING), ("mkdocs.plugins.kvm-e2e", logging.INFO)):
         logging.getLogger(name).setLevel(level)

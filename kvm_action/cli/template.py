@@ -82,7 +82,9 @@ def build(plan: Path, image: str | None, accel: str, overrides: tuple[str, ...],
 def remove(key: str | None, *, everything: bool) -> None:
     """Remove the template KEY (a prefix will do)."""
     store = _store()
-    if bool(key) == everything:
+    if key and everything:
+        raise PlanError("--all removes every template, so no key goes with it", "give one or the other")
+    if not key and not everything:
         raise PlanError("say which template to remove", "`kvm-e2e template list` shows them; --all means all")
     keys = [template.key for template in store.list()] if everything else [_chosen(store, key or "")]
     freed = [store.remove_idle(each) for each in keys]

@@ -88,6 +88,8 @@ def destroy_machines(names: tuple[str, ...], *, everything: bool) -> None:
     """End kept machines and remove their files."""
     if not names and not everything:
         raise click.UsageError("say which machine to end, or --all")
+    if names and everything:
+        raise click.UsageError("--all ends every machine, so no name goes with it: give one or the other")
     machines = kept_machines(runs())
     wanted = machines if everything else list(dict.fromkeys(choose(machines, name) for name in names))
     with ExitStack() as failures:

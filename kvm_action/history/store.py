@@ -40,6 +40,15 @@ class Reading:
     records: tuple[Record, ...]
     skipped: tuple[Skipped, ...]
 
+    def require_some(self) -> None:
+        """Raise PlanError where there are files and not one could be read: that is not a history without runs."""
+        if self.skipped and not self.records:
+            first = self.skipped[0]
+            raise PlanError(
+                f"no file of the history could be read ({first.path}: {first.reason})",
+                "is this the folder that `kvm-e2e history add` fills?",
+            )
+
 
 @dataclass(frozen=True)
 class Added:
@@ -56,6 +65,13 @@ class History:
     def __init__(self, folder: Path) -> None:
         """Nothing is read before it is asked for."""
         self.folder = folder
+
+    def require(self) -> None:
+        """Raise PlanError when there is no such folder, where one was named."""
+        if not self.folder.exists():
+            raise PlanError(
+                f"there is no history {self.folder}", "give the folder that `kvm-e2e history add` fills"
+            )
 
     def add(self, entry: Entry) -> Added:
         """Keep ``entry``. The same result twice is kept once; another result with the same id is kept beside.
@@ -94,7 +110,10 @@ class History:
         return path if _DIGEST.fullmatch(name) and path.is_file() else None
 
     def read(self) -> Reading:
-        """All runs, by the time they started. Raises PlanError when there is a file in the folder's place."""
+        """All runs, by the time they started.
+
+        Raises PlanError when there is a file in the folder's place, HostError when the host does not let us.
+        """
         records, skipped = [], []
         for path in self._files():
             try:
@@ -150,6 +169,8 @@ def _json_files(folder: str) -> Iterator[str]:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise HostError(f"could not read {folder}: {error.strerror}", "give a folder you may read") from error
     for entry in entries:
         if entry.is_dir():
             yield from _json_files(entry.path)

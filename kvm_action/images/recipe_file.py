@@ -9,6 +9,7 @@ from typing import Any, Final
 from kvm_action.errors import PlanError
 from kvm_action.images.model import Firmware
 from kvm_action.images.recipes import RECIPES, Recipe, Tuning, read_script, tuned
+from kvm_action.plan.load import MAX_BYTES
 from kvm_action.plan.problem import KeyPath, Problem, SourceError, Span
 from kvm_action.plan.render import invalid_plan
 from kvm_action.plan.source import Source, parse
@@ -36,11 +37,11 @@ def load_recipe(path: Path) -> Named:
     try:
         source = parse(text)
     except SourceError as error:
-        raise invalid_plan(path, text, Source(problems=[error.problem])) from error
+        raise invalid_plan(path, text, Source(problems=[error.problem]), has_secrets=False) from error
     values = _values(source)
     if source.problems:
         source.problems = source.problems[:1]
-        raise invalid_plan(path, text, source)
+        raise invalid_plan(path, text, source, has_secrets=False)
     script = read_script(path.parent / values["script"]) if "script" in values else None
     tuning = Tuning(
         packages=tuple(values.get("packages", ())),
@@ -53,9 +54,14 @@ def load_recipe(path: Path) -> Named:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise PlanError(f"the recipe {path} cannot be read: {error.strerror}", _SMALLEST) from error
+    if len(data) > MAX_BYTES:
+        raise PlanError(f"{path} is larger than 1 MiB, which no recipe is", "Is this the right file?")
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError(f"the recipe {path} is not UTF-8 text", _SMALLEST) from error
 
@@ -84,7 +90,7 @@ def _values(source: Source) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("expected some text")
     return value
 
@@ -96,6 +102,8 @@ def _texts(value: object) -> list[str]:
 
 
 def _size(value: object) -> int:
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        raise ValueError("expected a size, such as 8GiB")
     return parse_size(str(value))
 
 
@@ -106,9 +114,9 @@ def _firmware(value: object) -> Firmware:
 
 
 def _beginning(value: object) -> Recipe:
-    if value not in RECIPES:
+    if not isinstance(value, str) or value not in RECIPES:
         raise ValueError(f"expected one of: {', '.join(RECIPES)}")
-    return RECIPES[str(value)]
+    return RECIPES[value]
 
 
 _KEYS: Final[dict[str, Callable[[object], Any]]] = {

@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from kvm_action.plan import schema
-from kvm_action.plan.problem import KeyPath, Problem, dotted
+from kvm_action.plan.hiding import is_hidden
+from kvm_action.plan.problem import KeyPath, Problem, dotted, shown_key
 from kvm_action.plan.source import Source
+from kvm_action.plan.syntax import is_plain_text
 
 _BOOLEANS: Final = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 _TYPES: Final = {
@@ -63,7 +65,7 @@ def _wrong_key(path: KeyPath, source: Source) -> Problem:
     names = [choice.get("propertyNames", {}) for choice in schema.choices(schema.at(path[:-1]))]
     wanted = next((str(name["patternErrorMessage"]) for name in names if name), "another name")
     span = source.key_spans.get(path, source.span(path))
-    return Problem(span, f"expected {wanted}, found {path[-1]}", path=path)
+    return Problem(span, f"expected {wanted}, found {shown_key(str(path[-1]))}", path=path)
 
 
 def _wrong_value(path: KeyPath, source: Source) -> Problem:
@@ -86,29 +88,17 @@ def _missing(path: KeyPath, source: Source) -> Problem:
 
 
 def _unknown_key(path: KeyPath, source: Source) -> Problem:
-    parent, key = path[:-1], str(path[-1])
-    known = schema.keys(schema.at(parent))
+    parent = path[:-1]
     kind = "kind of check" if len(parent) == 2 and parent[0] == "checks" else "key"
-    message = f"there is no {kind} {key} here"
+    message = f"there is no {kind} {shown_key(str(path[-1]))} here"
     span = source.key_spans.get(path, source.span(parent))
-    return Problem(span, message, _meant(key, parent, known), path)
+    return Problem(span, message, _meant(path), path)
 
 
-def _meant(key: str, parent: KeyPath, known: list[str]) -> str:
-    if close := get_close_matches(key, known, n=1):
-        return f"Did you mean {dotted((*parent, close[0]))}?"
-    if elsewhere := _elsewhere(key):
-        return f"Did you mean {elsewhere}?"
-    return f"Known here: {', '.join(known)}."
-
-
-def _elsewhere(key: str) -> str:
-    """The dotted path of a key that stands one floor deeper or at the top, such as ``machine.memory``."""
-    top = schema.keys(schema.at(()))
-    for part in top:
-        if schema.at((part,)).get("type") != "array" and key in schema.keys(schema.at((part,))):
-            return f"{part}.{key}"
-    return key if key in top else ""
+def _meant(path: KeyPath) -> str:
+    if meant := schema.meant(path):
+        return f"Did you mean {dotted(meant)}?"
+    return f"Known here: {', '.join(schema.keys(schema.at(path[:-1])))}."
 
 
 def _expected(allowed: list[schema.Schema]) -> str:
@@ -124,7 +114,7 @@ def _phrase(node: schema.Schema) -> str:
         return _mapping_phrase(node)
     limits = f" from {node['minimum']} to {node['maximum']}" if "minimum" in node else ""
     kind = "some text" if isinstance(node.get("type"), list) else _TYPES[node.get("type", "string")]
-    return kind + limits
+    return kind + (" with something in it" if node.get("minItems") else limits)
 
 
 def _mapping_phrase(node: schema.Schema) -> str:
@@ -143,13 +133,20 @@ def _found(path: KeyPath, source: Source) -> str:
     kind = next(name for kind, name in _KINDS.items() if isinstance(value, kind))
     if isinstance(value, (dict, list)):
         return kind if value else f"{kind} with nothing in it"
-    if schema.is_secret(path):
+    if is_hidden(path):
         return f"{kind} (a secret: not shown)"
     text = source.raw.get(path, str(value))
     text = text if len(text) <= 60 else text[:59] + "…"
     if isinstance(value, str):
-        return text if text.strip() else "empty text"
+        return _found_text(text)
     return text if isinstance(value, bool) else f"the number {text}"
+
+
+def _found_text(text: str) -> str:
+    """In quotes where it could be taken for something else than text, or where blanks could be overlooked."""
+    if not text.strip():
+        return "empty text"
+    return text if is_plain_text(text) and text == text.strip() else f'the text "{text}"'
 
 
 def _value_hint(path: KeyPath, allowed: list[schema.Schema], source: Source) -> str:
@@ -157,23 +154,22 @@ def _value_hint(path: KeyPath, allowed: list[schema.Schema], source: Source) -> 
     if value is None:
         return "Give it a value, or leave the key out."
     if isinstance(value, str):
-        return _text_hint(value, allowed)
+        return _text_hint(value, allowed, is_quoted=source.span(path).width > len(value))
     raw = source.raw.get(path, "")
     if raw and any(_fits_quoted(raw, choice) for choice in allowed):
-        return "Put it in quotes." if schema.is_secret(path) else f'Put it in quotes: "{raw}".'
+        return "Put it in quotes." if is_hidden(path) else f'Put it in quotes: "{raw}".'
     return ""
 
 
-def _text_hint(value: str, allowed: list[schema.Schema]) -> str:
-    options = [option for choice in allowed for option in _options(choice)]
-    if close := get_close_matches(value.lower(), options, n=1):
-        return f"Did you mean {close[0]}?"
+def _text_hint(value: str, allowed: list[schema.Schema], *, is_quoted: bool) -> str:
     types = {str(choice.get("type")) for choice in allowed}
     if "boolean" in types and value.lower() in _BOOLEANS:
-        return f"Write {_BOOLEANS[value.lower()]}, without quotes."
+        return f"Write {_BOOLEANS[value.lower()]}{', without quotes' if is_quoted else ''}."
     if "integer" in types and value.isdecimal():
         return "Write it without quotes."
-    return ""
+    options = [option for choice in allowed for option in _options(choice)]
+    close = get_close_matches(value.lower(), options, n=1)
+    return f"Did you mean {close[0]}?" if close else ""
 
 
 def _fits_quoted(raw: str, node: schema.Schema) -> bool:

@@ -17,6 +17,7 @@ from kvm_action.plan.model import Plan
 from kvm_action.plan.overrides import override
 from kvm_action.plan.problem import KeyPath, Problem, SourceError, Span
 from kvm_action.plan.render import invalid_plan
+from kvm_action.plan.schema import wants_text
 from kvm_action.plan.source import Source, parse
 
 MAX_BYTES: Final = 1 << 20
@@ -25,6 +26,8 @@ _FILE_KEYS: Final[dict[KeyPath, str]] = {
     ("checks", "testinfra"): "file",
     ("checks", "testinfra", "path"): "file",
 }
+_NEARLY: Final = 0.7
+"""Of 1: all names end in .yml, which makes any two a little alike."""
 _SMALLEST: Final = "The smallest plan is: provision: {run: ./install.sh}"
 
 
@@ -64,12 +67,20 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> LoadedPlan:
     except SourceError as error:
         raise invalid_plan(path, text, Source(problems=[error.problem])) from error
     for argument in overrides:
-        override(source, argument)
+        override(source, argument, wants_text)
     plan = _validated(source, path)
     source.problems += _missing_files(source, path.parent)
     if source.problems or not plan:
         raise invalid_plan(path, text, source)
     return LoadedPlan(plan, path, digest(plan), source)
+
+
+def mistake_in(argument: str) -> str:
+    """What is wrong with an override (``machine.memory=8``) whatever the plan is; empty when nothing is."""
+    source = parse("provision: {run: x}")
+    override(source, argument, wants_text)
+    _validated(source, Path())
+    return "; ".join(problem.message for problem in source.problems)
 
 
 def digest(plan: Plan) -> str:
@@ -101,11 +112,11 @@ def _read(path: Path) -> str:
 def _similar(path: Path) -> str:
     """A hint that names the plan that was probably meant."""
     try:
-        plans = sorted(str(file) for pattern in ("*.yml", "*.yaml") for file in path.parent.glob(pattern))
+        plans = sorted(file.name for pattern in ("*.yml", "*.yaml") for file in path.parent.glob(pattern))
     except OSError:
         plans = []
-    close = get_close_matches(str(path), plans, n=1) or plans[:1]
-    return f"Did you mean {close[0]}?" if close else _SMALLEST
+    close = get_close_matches(path.name, plans, n=1, cutoff=_NEARLY)
+    return f"Did you mean {path.with_name(close[0])}?" if close else _SMALLEST
 
 
 def _validated(source: Source, path: Path) -> Plan | None:

@@ -1,24 +1,28 @@
 """``--set machine.memory=8GiB``: replaces values of a source before it is checked. It knows no plan."""
 
+import re
+from collections.abc import Callable
 from typing import Final
 
-from ruamel.yaml.nodes import Node
+from ruamel.yaml.nodes import Node, ScalarNode
 
 from kvm_action.plan.problem import KeyPath, Problem, SourceError, Span, dotted
 from kvm_action.plan.source import Reader, Source
 from kvm_action.plan.syntax import compose, plain_scalar
 
 _HINT: Final = "Write it as --set machine.memory=8GiB; an item of a list as --set files.0.to=/opt/app."
+_KEY: Final = re.compile(r"[\w.-]*")
 _STRUCTURED: Final = ("[", "{", '"', "'")
 
 
-def override(source: Source, argument: str) -> None:
+def override(source: Source, argument: str, wants_text: Callable[[KeyPath], bool]) -> None:
     """Put the value of ``argument`` (``key.path=value``) in its place; a mistake goes to ``source.problems``.
 
-    The value is YAML when it begins with a bracket or a quote, and otherwise one plain scalar as it stands.
+    Where ``wants_text``, the value is text as it stands: ``0123`` and ``true`` too. Elsewhere it is YAML when it
+    begins with a bracket or a quote, and otherwise one plain scalar.
     """
     key, separator, value = argument.partition("=")
-    span = Span(0, 0, argument=key or argument or "=")
+    span = Span(0, 0, argument=_shown(key))
     names = key.split(".")
     try:
         if not separator or not all(names):
@@ -26,9 +30,16 @@ def override(source: Source, argument: str) -> None:
         path = _resolve(source, names)
         source.forget(path)
         source.key_spans[path] = span
-        source.data = _put(source.data, path, Reader(source, span).read(_node(value), path))
+        node = _text(value) if wants_text(path) else _node(value)
+        source.data = _put(source.data, path, Reader(source, span).read(node, path))
     except SourceError as error:
         source.problems.append(Problem(span, error.problem.message, error.problem.hint))
+
+
+def _shown(key: str) -> str:
+    """``key`` as far as it can be one: what follows may be a secret that somebody wrote without the =."""
+    found = _KEY.match(key)
+    return (found[0] if found else "") or "="
 
 
 def _resolve(source: Source, names: list[str]) -> KeyPath:
@@ -59,6 +70,10 @@ def _put(data: object, path: KeyPath, value: object) -> object:
     mapping = data if isinstance(data, dict) else {}
     mapping[part] = _put(mapping.get(part), rest, value)
     return mapping
+
+
+def _text(value: str) -> Node:
+    return ScalarNode("tag:yaml.org,2002:str", value)
 
 
 def _node(value: str) -> Node:

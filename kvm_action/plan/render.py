@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from kvm_action.errors import PlanError
-from kvm_action.plan import schema
-from kvm_action.plan.problem import Problem, Span, dotted
+from kvm_action.plan.hiding import is_hidden, shown_lines
+from kvm_action.plan.problem import KeyPath, Problem, Span, dotted, shown_key
 from kvm_action.plan.source import Source
 
 _SHOWN: Final = 20
 _WIDTH: Final = 100
-_MAY_BE_SECRET: Final = re.compile(
-    r"""(\b(?:(?i:\w*(?:password|secret|token|key))\b["']?\s*[:= ]|[A-Z_][A-Z0-9_]+["']?\s*[:=])\s*)(\S.*)"""
-)
-"""In text that is no YAML: a password, or what looks like a variable of `env`."""
+_COMMENT: Final = re.compile(r"(?:^|:?\s)\s*#.*")
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 
 
@@ -28,10 +25,14 @@ class InvalidPlanError(PlanError):
         self.problems = problems
 
 
-def invalid_plan(path: Path, text: str, source: Source) -> InvalidPlanError:
-    """The error for all problems of ``source``, which was read from ``text``."""
+def invalid_plan(path: Path, text: str, source: Source, *, has_secrets: bool = True) -> InvalidPlanError:
+    """The error for all problems of ``source``, which was read from ``text``.
+
+    Lines are shown without what may be a secret in a plan; ``has_secrets``: is it one?
+    """
     problems = sorted(set(source.problems), key=lambda problem: (problem.span.line, problem.span.column))
-    lines = _without_secrets(text, source)
+    lines = _LINE_END.split(text)
+    lines = [printable(line) for line in (_without_secrets(lines, source) if has_secrets else lines)]
     if len(problems) == 1:
         only = problems[0]
         return InvalidPlanError(_block(path, lines, only), printable(only.hint), (only,))
@@ -42,16 +43,22 @@ def invalid_plan(path: Path, text: str, source: Source) -> InvalidPlanError:
     return InvalidPlanError(message, f"Correct them, then try: kvm-e2e plan check {path}", tuple(problems))
 
 
+def about(problem: Problem) -> str:
+    """The key that has the problem, with a colon and a blank behind it; empty where there is none."""
+    key = problem.span.argument or dotted(problem.path)
+    return f"{printable(key)}: " if key else ""
+
+
 def _with_hint(block: str, problem: Problem) -> str:
     return f"{block}\n{' ' * 8}{printable(problem.hint)}" if problem.hint else block
 
 
 def _block(path: Path, lines: Sequence[str], problem: Problem) -> str:
     span = problem.span
+    words = f"{about(problem)}{printable(problem.message)}"
     if span.argument:
-        return f"--set {printable(span.argument)}: {printable(problem.message)}"
-    about = f"{dotted(problem.path)}: " if problem.path else ""
-    head = f"{path}:{span.line}:{span.column}: {printable(about + problem.message)}"
+        return f"--set {words}"
+    head = f"{path}:{span.line}:{span.column}: {words}"
     return head if span.line > len(lines) else f"{head}\n{_excerpt(lines[span.line - 1], span)}"
 
 
@@ -64,18 +71,38 @@ def _excerpt(line: str, span: Span) -> str:
     return f"{span.line:>5} | {shown}\n{'':>5} | {' ' * column}{carets}"
 
 
-def _without_secrets(text: str, source: Source) -> list[str]:
-    """The lines of ``text`` as they can be shown: secrets starred, control characters blanked."""
-    lines = _LINE_END.split(text)
-    if not source.raw:  # it could not be read: nobody knows what is what
-        lines = [_MAY_BE_SECRET.sub(lambda found: found[1] + "*" * len(found[2]), line) for line in lines]
+def _without_secrets(lines: Sequence[str], source: Source) -> list[str]:
+    """``lines`` with stars in the place of what is a secret or may be one."""
+    if not isinstance(source.data, dict):  # it could not be read: nobody knows what is what
+        return list(shown_lines(lines))
+    starred = list(lines)
     for path in source.raw:
-        span = source.spans[path]
-        if not span.argument and schema.is_secret(path):
-            line, start = lines[span.line - 1], span.column - 1
-            hidden = line[start : start + span.width]
-            lines[span.line - 1] = line[:start] + "*" * len(hidden) + line[start + len(hidden) :]
-    return [printable(line) for line in lines]
+        if not source.spans[path].argument and is_hidden(path):
+            _star(starred, source.spans[path], is_key=source.spans[path] == source.key_spans.get(path))
+    for path, span in source.key_spans.items():
+        if not span.argument and _has_value(path) and is_hidden(path):
+            _star(starred, span)
+    return starred
+
+
+def _has_value(path: KeyPath) -> bool:
+    """Is more than a key in the key, as in ``env: {TOKEN=...}``?"""
+    return shown_key(str(path[-1])) != path[-1]
+
+
+def _star(lines: list[str], span: Span, *, is_key: bool = False) -> None:
+    """Put stars in the place of what takes ``span`` and of the comment behind it, which may be the rest of it.
+
+    ``is_key``: nothing but the comment, since there is no value.
+    """
+    last, stop = span.end or (span.line, span.column - 1 + span.width)
+    for number in range(span.line, min(last, len(lines)) + 1):
+        line = lines[number - 1]
+        start = span.column - 1 if number == span.line else 0
+        end = min(stop, len(line)) if number == last else len(line)
+        shown = line[start:end] if is_key else "*" * (end - start)
+        rest = _COMMENT.sub(lambda found: "*" * len(found[0]), line[end:])
+        lines[number - 1] = line[:start] + shown + rest
 
 
 def printable(text: str) -> str:

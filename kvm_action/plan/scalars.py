@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from kvm_action.units import format_duration, parse_duration, parse_size
+from kvm_action.units import DURATION, format_duration, parse_duration, parse_size
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
@@ -34,7 +34,6 @@ TIB: Final = 1 << 40
 T = TypeVar("T", int, timedelta)
 
 _SIZE: Final = r"^[0-9]{1,12}(\.[0-9]{1,6})? ?[KMGTkmgt]([iI]?[bB])?$"
-_DURATION: Final = r"^([0-9]{1,9}(\.[0-9]{1,6})?[hms])+$"
 
 
 def rule(message: str) -> PydanticCustomError:
@@ -113,7 +112,7 @@ def duration(low: timedelta, high: timedelta, example: str) -> Written:
         return _within(low, parse_duration(text), high)
 
     expected = f"a duration from {format_duration(low)} to {format_duration(high)}, such as {example}"
-    return Written(_DURATION, read, expected, example)
+    return Written(DURATION, read, expected, example)
 
 
 def _within(low: T, value: T, high: T) -> T:

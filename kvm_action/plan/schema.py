@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from pydantic_core import core_schema
 
 from kvm_action.plan.model import Plan
 from kvm_action.plan.part import Part
+from kvm_action.plan.problem import KeyPath
 from kvm_action.plan.scalars import write_size
 from kvm_action.units import format_duration
 
@@ -44,7 +46,7 @@ def plan_schema() -> JsonSchemaValue:
     return {**head, **{key: value for key, value in made.items() if key != "title"}}
 
 
-def at(path: tuple[str | int, ...]) -> Schema:
+def at(path: KeyPath) -> Schema:
     """The part of the schema that describes the value at ``path``; empty when it says nothing about it."""
     node: Schema = plan_schema()
     for part in path:
@@ -67,10 +69,34 @@ def keys(node: Schema) -> list[str]:
     return [key for choice in choices(node) for key in choice.get("properties", ())]
 
 
-def is_secret(path: tuple[str | int, ...]) -> bool:
-    """Is the value at ``path``, or one around it, never to be shown?"""
+def meant(path: KeyPath) -> KeyPath | None:
+    """The path that a key nobody knows was probably to have: spelt right, one floor deeper, or at the top."""
+    parent, key = path[:-1], str(path[-1])
+    if close := get_close_matches(key, keys(at(parent)), n=1):
+        return (*parent, close[0])
+    top = keys(at(()))
+    below = (part for part in top if at((part,)).get("type") != "array" and key in keys(at((part,))))
+    if (part := next(below, None)) is not None:
+        return (part, key)
+    return (key,) if key in top else None
+
+
+def wants_text(path: KeyPath) -> bool:
+    """Has the value at ``path`` to be text, so that nothing else can be meant by what stands there?"""
+    found = choices(at(path))
+    return bool(found) and all("string" in str(choice.get("type")) for choice in found)
+
+
+def is_secret(path: KeyPath) -> bool:
+    """Is the single value at ``path`` never to be shown, because of its own key or of one around it?"""
     places = (at(path[:length]) for length in range(1, len(path) + 1))
-    return any(choice.get("writeOnly") for place in places for choice in choices(place))
+    return any(holds_secrets(place) for place in places)
+
+
+def holds_secrets(node: Schema) -> bool:
+    """Is what ``node`` describes a secret, or a mapping of nothing but secrets?"""
+    inner = [below for choice in choices(node) for below in choice.get("patternProperties", _ANYTHING).values()]
+    return any(choice.get("writeOnly") for one in (node, *inner) for choice in choices(one))
 
 
 def _below(node: Schema, part: str | int) -> Schema | None:

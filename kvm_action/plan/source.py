@@ -15,6 +15,11 @@ T = TypeVar("T")
 MAX_VALUES: Final = 20_000
 MAX_DEPTH: Final = 50
 _TO_LINE_END: Final = 1 << 20
+AGAIN: Final = -1
+"""In the path of a value: it stands below a key that was there already."""
+NO_KEY: Final = "…"
+"""In a path, for what stands where a key does."""
+_COMMA: Final = "Write KEY: VALUE; text with a comma has to stand in quotes here."
 
 _INT: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _TAG: Final = "tag:yaml.org,2002:"
@@ -68,29 +73,35 @@ class Reader:
         self.source = source
         self._place = place
         self._count = 0
+        self._nodes: set[int] = set()
 
     def read(self, node: Node, path: KeyPath, at: Span | None = None) -> object:
         """The data of ``node``, which stands at ``path``; ``at`` is its place if it has none of its own."""
         self._count += 1
+        self._nodes.add(id(node))
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
-            message = "the plan is too large: its aliases (*name) expand to more than it could need"
-            raise SourceError(Problem(self._span(node), message))
-        nothing = isinstance(node, ScalarNode) and not node.value and node.style is None
-        self.source.spans[path] = at if at and nothing else self._span(node)
+            raise SourceError(Problem(self._span(node), self._too_large(len(path))))
+        self.source.spans[path] = at if at and _is_nothing(node) else self._span(node)
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
         return self._scalar(node, path)
 
+    def _too_large(self, depth: int) -> str:
+        if len(self._nodes) < self._count:
+            return "the plan is too large: its aliases (*name) expand to more than it could need"
+        too_much = f"levels: {MAX_DEPTH}" if depth > MAX_DEPTH else f"values: {MAX_VALUES:,}"
+        return f"the plan is too large: it has more than the most that is read, {too_much}"
+
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, object]:
         data: dict[str, object] = {}
         for key, value, span in self._keys(node, path):
             if key in data:
-                self.read(value, (*path, key, "again"))  # remembered, so that a secret in it can be hidden
+                self.read(value, (*path, key, AGAIN))  # remembered, so that a secret in it can be hidden
                 first = self.source.key_spans[(*path, key)]
                 self._problem(
-                    span, f"the key {key} is here twice", f"The first one is on line {first.line}.", (*path, key)
+                    span, "this key is here twice", f"The first one is on line {first.line}.", (*path, key)
                 )
                 continue
             self.source.key_spans[(*path, key)] = span
@@ -106,14 +117,22 @@ class Reader:
                 self._problem(span, "a key has to be text", "", path)
             elif not _is_text(key.value):
                 self._problem(span, "this key is no valid Unicode text", "", path)
+            elif node.flow_style and _is_nothing(value) and key.end_mark.index == value.start_mark.index:
+                self._rest_of_a_value(span, (*path, NO_KEY))
             else:
                 yield str(key.value), value, span
+
+    def _rest_of_a_value(self, span: Span, path: KeyPath) -> None:
+        """In ``{password: some,thing}`` YAML sees a key ``thing``: it may be half a secret, and is not named."""
+        self.source.spans[path], self.source.raw[path] = span, ""
+        self._problem(span, "this is neither a key with a value nor one value", _COMMA, path)
 
     def _scalar(self, node: Node, path: KeyPath) -> object:
         text, kind = str(node.value), str(node.tag).removeprefix(_TAG)
         self.source.raw[path] = text
         if kind not in _READ:
-            self._problem(self._span(node), f"the tag {kind} is not read", "Leave it out.", path)
+            hint = "Leave it out; text that begins with an exclamation mark has to stand in quotes."
+            self._problem(self._span(node), "this tag is not read", hint, path)  # not named: it may be a password
             return text
         if not _is_text(text):
             self._problem(self._span(node), "this is no valid Unicode text", "", path)
@@ -127,8 +146,8 @@ class Reader:
             return int(text)
         self._problem(
             self._span(node),
-            f"programs do not agree on which number {text[:40]} is",
-            f'Put it in quotes: "{text[:40]}"; or, if a number is meant, write plain digits.',
+            "programs do not agree on which number this is",  # not said which: it may be a secret
+            "Put it in quotes; or, if a number is meant, write plain digits.",
             path,
         )
         return text
@@ -140,8 +159,18 @@ class Reader:
         if self._place:
             return self._place
         start, end = node.start_mark, node.end_mark
-        width = end.column - start.column if end.line == start.line else _TO_LINE_END
-        return Span(start.line + 1, start.column + 1, max(width, 1))
+        if end.line == start.line:
+            return Span(start.line + 1, start.column + 1, max(end.column - start.column, 1))
+        return Span(start.line + 1, start.column + 1, _TO_LINE_END, end=(end.line + 1, end.column))
+
+
+def _is_nothing(node: Node) -> bool:
+    """Is there not even an anchor?"""
+    return isinstance(node, ScalarNode) and node.start_mark is not None and _width(node) == 0 and not node.value
+
+
+def _width(node: Node) -> int:
+    return int(node.end_mark.index - node.start_mark.index)
 
 
 def _value(kind: str, text: str) -> object:

@@ -35,6 +35,11 @@ def plain_scalar(text: str) -> Node:
     return ScalarNode(tag, text)
 
 
+def is_plain_text(text: str) -> bool:
+    """Would ``text`` be text, if it stood in YAML without quotes?"""
+    return str(plain_scalar(text).tag) == "tag:yaml.org,2002:str"
+
+
 def _unprintable(text: str, position: int) -> Problem:
     before = text[:position]
     span = Span(before.count("\n") + 1, position - before.rfind("\n"))

@@ -131,6 +131,7 @@ def inline_scripts(page: lxml.html.HtmlElement) -> set[str]:
 
 
 def test_hostile_text_injects_nothing_into_any_page(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
     calm = dict(pages(site_of(tmp_path / "none", tmp_path / "calm")))
     known = {script for page in calm.values() for script in inline_scripts(page)}
     for path, page in pages(site):
@@ -173,6 +174,7 @@ def test_a_broken_file_is_named_on_the_first_page(site: Path) -> None:
 
 
 def test_there_is_a_site_before_there_is_a_run(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
     made = site_of(tmp_path / "none", tmp_path / "site")
     assert "No runs yet" in (made / "index.html").read_text()
     for name in ("benchmarks.html", "runs.html", "checks.html"):

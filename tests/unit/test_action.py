@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from test_workflow import obeyed, parsed
 
 from kvm_action.action import inputs as inputs_module
 from kvm_action.action.artifact import artifact_name, link_text, stage
+from kvm_action.action.door import run_action
 from kvm_action.action.inputs import VARIABLE, CheckRunWish, Upload, read_inputs, take_texts
 from kvm_action.action.log import GroupedLog
 from kvm_action.action.outputs import NAMES, OF_UPLOAD, outputs_of
 from kvm_action.action.telling import Telling
 from kvm_action.cli.terminal.lines import PlainLines
-from kvm_action.errors import PlanError
+from kvm_action.errors import ExitCode, PlanError
 from kvm_action.events import CheckFinished, Note, OutputLine, RunFinished, StepFinished, StepStarted, Stream
 from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Accel, Keep
@@ -91,10 +93,17 @@ def test_all_mistakes_are_told_at_once() -> None:
                 "working-directory": "nowhere",
                 "upload": "report, nothing",
                 "history-branch": "a..b",
+                "memory": "8",
+                "cpus": "two",
+                "set": "provision.env.TOKEN hunter22",
             }
         )
     message = caught.value.message
-    assert message.startswith("7 inputs of the action are wrong")
+    assert message.startswith("10 inputs of the action are wrong")
+    assert 'memory: expected a size from 128MiB to 4TiB, such as 4GiB, found the text "8"' in message
+    assert "cpus: expected a whole number from 1 to 288, found two" in message
+    assert "set: expected KEY=VALUE" in message
+    assert "hunter22" not in message
     assert "accel: expected auto, kvm or tcg, found 'fast'" in message
     assert "did you mean always?" in message
 
@@ -105,6 +114,16 @@ def test_the_token_is_taken_out_of_the_environment_and_never_shown() -> None:
     assert environ == {"HOME": "/"}
     assert "ghs_secret" not in repr(read)
     assert read.token == "ghs_secret"
+
+
+@pytest.mark.parametrize("value", ["0123456789", "true", "null", "1e10", " a  ", "'a'", "{a", "a=b"])
+def test_a_token_is_set_as_it_stands(tmp_path: Path, value: str) -> None:
+    (tmp_path / "plan.yml").write_text(PLAN)
+    read = read_inputs({"set": f"\n  provision.env.TOKEN={value}\r\nuser.password={value}\n"})
+    plan = load_plan(tmp_path / "plan.yml", read.overrides).plan
+    assert plan.provision.env["TOKEN"].get_secret_value() == value
+    assert plan.user.password
+    assert plan.user.password.get_secret_value() == value
 
 
 # --- the log
@@ -276,6 +295,28 @@ def test_each_mistake_of_a_plan_is_shown_at_its_place(
     assert len(obeyed(stream.getvalue())) == len(found)
 
 
+def test_an_annotation_names_the_key(tmp_path: Path) -> None:
+    (tmp_path / "plan.yml").write_text("provision: {run: x}\nmachine: {memory: 8}\n")
+    told, _ = telling(tmp_path)
+    with pytest.raises(PlanError) as caught:
+        load_plan(tmp_path / "plan.yml", ["machine.cpus=many"])
+    messages = [one.message for one in told.refusal_annotations(caught.value, tmp_path / "plan.yml")]
+    assert messages[0].startswith("machine.cpus: expected a whole number")
+    assert messages[1].startswith("machine.memory: expected a size")
+
+
+@pytest.mark.parametrize("wrong", [{"memory": "8"}, {"plan": "none.yml"}])
+@pytest.mark.parametrize("wish", ["false", "true"])
+def test_nothing_is_written_into_a_summary_that_is_not_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], wish: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    summary = tmp_path / "summary"
+    environ = {VARIABLE: json.dumps({**wrong, "summary": wish}), "GITHUB_STEP_SUMMARY": str(summary)}
+    assert run_action(environ, JobLog(io.StringIO())) == ExitCode.USAGE
+    assert summary.exists() == (wish == "true")
+
+
 def test_the_name_of_a_plan_is_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = Path("::error::a")
@@ -341,6 +382,17 @@ def test_only_what_is_wanted_is_staged(out: Path, tmp_path: Path) -> None:
     assert stage(out, tmp_path / "a", frozenset({Upload.SNAPSHOTS}))
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["snapshots.json"]
     assert not stage(out, tmp_path / "b", frozenset())
+
+
+def test_folders_of_a_guest_that_go_too_deep_for_recursion_are_packed(out: Path, tmp_path: Path) -> None:
+    deep = tmp_path / "out/artifacts" / ("a/" * 1100)
+    try:
+        subprocess.run(["mkdir", "-p", deep], check=True)
+        assert stage(out, tmp_path / "into", frozenset({Upload.REPORT}))
+        with tarfile.open(tmp_path / "into/artifacts.tar") as packed:
+            assert len(packed.getnames()) > 1100
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "out"], check=True)
 
 
 def test_the_link_to_the_artifact_names_its_pictures(tmp_path: Path) -> None:

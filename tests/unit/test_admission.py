@@ -87,6 +87,21 @@ def test_admission_can_be_switched_off(tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("text", ["no", "0", "OFF", "false"])
+def test_a_word_that_does_not_switch_admission_is_refused(tmp_path: Path, text: str) -> None:
+    wrong = admitted(tmp_path, "r", SMALL, measure=lambda: HOST, tell=print, environ={"KVM_E2E_ADMISSION": text})
+    with pytest.raises(HostError, match=f"KVM_E2E_ADMISSION is '{text}'") as raised, wrong:
+        pass
+    assert "off" in raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "on"])
+def test_admission_is_on_unless_it_is_switched_off(tmp_path: Path, text: str) -> None:
+    on = {"KVM_E2E_ADMISSION": text}
+    with admitted(tmp_path, "r", SMALL, measure=lambda: HOST, tell=print, environ=on):
+        assert list(tmp_path.iterdir())
+
+
 def test_whoever_tells_of_the_wait_keeps_nobody_from_a_look_at_the_queue(tmp_path: Path) -> None:
     told: list[str] = []
 

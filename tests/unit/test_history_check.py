@@ -11,7 +11,9 @@ import pytest
 import samples
 from click.testing import CliRunner
 
+from kvm_action.cli import main
 from kvm_action.cli.history import command
+from kvm_action.errors import ExitCode
 from kvm_action.history.changes import since_green
 from kvm_action.history.record import Record
 from kvm_action.history.regressions import Finding, Trend, findings
@@ -243,3 +245,44 @@ def test_hostile_text_reaches_no_terminal(tmp_path: Path) -> None:
     for arguments in (["check"], ["list"]):
         shown = CliRunner().invoke(command, [*arguments, "--in", str(tmp_path)]).output
         assert not set(shown) & {"\x1b", "\x00", "\x07", "\u202e"}
+
+
+@pytest.mark.parametrize("words", [["check", "--fail-on-regression"], ["check"], ["list"]])
+def test_a_history_that_is_named_and_not_there_is_no_history_without_regressions(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["history", *words, "--in", str(tmp_path / "hisotry")]) == ExitCode.USAGE
+    assert f"there is no history {tmp_path}/hisotry" in capsys.readouterr().err
+
+
+def test_the_usual_history_need_not_be_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["history", "check", "--fail-on-regression"]) == ExitCode.PASSED
+
+
+def test_a_history_of_which_nothing_can_be_read_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = histories.keep(tmp_path, *histories.series(100.0))
+    for path in history.folder.glob("runs/*/*/*.json"):
+        path.write_text("{")
+    for words in (["history", "check", "--fail-on-regression"], ["site", "build", "--to", str(tmp_path / "site")]):
+        assert main([*words, "--in", str(tmp_path)]) == ExitCode.USAGE
+        assert "no file of the history could be read" in capsys.readouterr().err
+
+
+def test_no_site_is_made_of_a_history_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["site", "build", "--in", str(tmp_path / "none"), "--to", str(tmp_path / "site")]
+    assert main(words) == ExitCode.USAGE
+    assert "there is no history" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_plan_without_runs_is_met_with_those_that_have_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    histories.keep(tmp_path, *histories.series(100.0))
+    assert main(["history", "list", "--in", str(tmp_path), "--plan", "nosuch"]) == ExitCode.USAGE
+    assert "no runs of the plan nosuch; there are: vps" in capsys.readouterr().err

@@ -70,6 +70,17 @@ def test_a_time_limit_strikes_and_is_gone_afterwards() -> None:
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
+def test_a_time_limit_of_nothing_strikes_at_once() -> None:
+    with pytest.raises(RunLimitError), time_limit(timedelta(0)):
+        threading.Event().wait(10)
+        pytest.fail("the limit was no limit")
+
+
+def test_a_time_limit_of_centuries_is_one() -> None:
+    with time_limit(timedelta(days=500_000)):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+
+
 def test_a_clean_up_is_not_disturbed_by_a_signal_and_what_follows_it_is_not_either() -> None:
     finished = False
     with interruptible() as interruption:

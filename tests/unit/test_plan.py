@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from kvm_action.errors import ExitCode, PlanError
 from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Keep
+from kvm_action.plan.render import InvalidPlanError
 from kvm_action.plan.rerun import SecondRun
 from kvm_action.plan.schema import plan_schema
 
@@ -88,7 +89,15 @@ def test_only_the_script_has_no_default(tmp_path: Path) -> None:
             ["disk_io", "Did you mean native"],
         ),
         ("provision: {run: x}\nmachine: {disk_cache: of}", ["2:23", "one of unsafe"]),
-        ("provision: {run: x}\nmachine: {hugepages: yes}", ["Write true"]),
+        ("provision: {run: x}\nmachine: {hugepages: yes}", ["Write true."]),
+        ("provision: {run: x}\nmachine: {hugepages: 'yes'}", ["Write true, without quotes."]),
+        ("provision: {run: x}\nversion: '1'", ['expected 1, found the text "1"', "without quotes"]),
+        (
+            "provision: {run: x}\nbenchmark: {backends: []}",
+            ["expected a list with something in it, found a list with"],
+        ),
+        ("provision: {run: x}\nartifacts: [" + "/a, " * 21_000 + "]", ["values: 20,000"]),
+        ("provision: {run: x}\nname: " + "[" * 51 + "]" * 51, ["levels: 50"]),
         ("provision: {run: x, idempotent: {pahts: [/a]}}", ["1:34", "provision.idempotent.paths"]),
         ("provision: {run: x, idempotent: {paths: [a]}}", ["an absolute path in the guest"]),
         ("provision: {run: x, idempotent: {ignore: ['!']}}", ["1:43", "no pattern"]),
@@ -124,13 +133,29 @@ def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
 def test_an_alias_bomb_is_refused_without_filling_the_memory(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
-    refusal(tmp_path, "\n".join(lines))
+    assert "aliases" in refusal(tmp_path, "\n".join(lines))
 
 
 def test_a_missing_plan_and_a_folder_are_said_so(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.yml", tmp_path):
         with pytest.raises(PlanError):
             load_plan(path)
+
+
+def test_no_plan_is_suggested_that_has_nothing_of_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mkdocs.yml", "action.yml"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for wanted in (Path(), tmp_path / "nothing.yml"):
+        with pytest.raises(PlanError) as raised:
+            load_plan(wanted)
+        assert raised.value.hint.startswith("The smallest plan is")
+    (tmp_path / "plan.yaml").touch()
+    with pytest.raises(PlanError) as raised:
+        load_plan(tmp_path / "plan.yml")
+    assert raised.value.hint == f"Did you mean {tmp_path}/plan.yaml?"
 
 
 @pytest.mark.parametrize(
@@ -183,10 +208,125 @@ def test_a_secret_is_not_shown_in_an_error(tmp_path: Path) -> None:
         "provision:\n  run: x\n  env:\n    API_TOKEN: hunter22: x\n",
         "provision:\n  run: x\n  env:\n    my_secret: hunter22: x\n",
         "provision: {run: x}\nuser:\n  name: a\n  password hunter22\n",
+        "provision: {run: x}\nuser: {passwrd: @hunter22}\n",
+        "provision: {run: x}\nuser: {password: \n  - hunter22, name: A}\n",
+        "provision:\n  run: x\n  env: api=\n    x: hunter22\n",
+        "provision: {run: x, env: {api: a: hunter22}}\n",
     ],
 )
 def test_a_secret_in_text_that_is_no_yaml_is_not_shown_either(tmp_path: Path, text: str) -> None:
     assert "hunter22" not in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("secret", ["0123456789", "1234567890123456789", "0x1F1F1F", "1_000_000", "0o17171"])
+@pytest.mark.parametrize("place", ["env: {PIN: SECRET}", "env: [SECRET]", "env: SECRET"])
+def test_a_secret_of_digits_is_in_no_part_of_the_error(tmp_path: Path, secret: str, place: str) -> None:
+    text = f"provision: {{run: x, {place.replace('SECRET', secret)}}}\nuser: {{password: {secret}}}\n"
+    with pytest.raises(InvalidPlanError) as raised:
+        load_plan(write(tmp_path, text))
+    assert secret not in f"{raised.value.message}{raised.value.hint}{raised.value.problems}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "provision: {run: x, environment: {TOKEN: hunter22}}",
+        "provision: {run: x, evn: {api: hunter22}}",
+        "provision: {run: x}\nenv: {TOKEN: hunter22}",
+        "provision: {run: x}\nuser: {passwrd: hunter22}",
+        "provision: {run: x}\nusr: {passwrd: hunter22}",
+        "provision: {run: x}\npassword: hunter22",
+        "provision: {run: x}\nsecrets: [{name: a, value: hunter22}]",
+        "provision: {run: x, env: [TOKEN=hunter22]}",
+        "provision: {run: x, env: TOKEN=hunter22}",
+        "provision: {run: x, env: {TOKEN=hunter22}}",
+        "provision: {run: x, env: {token=hunter22: }}",
+        "provision: {run: x, env: {TOKEN: {inner: hunter22}}}",
+        "provision: {run: x, env: {TOKEN: a, TOKEN: hunter22}}",
+        'provision: {run: x, env: {TOKEN: "abc\n  hunter22", 1: x}}',
+        "provision: {run: x}\nchecks: [{rdp: {user: a, pasword: hunter22}}]",
+        "provision: {run: x}\nchecks: {rdp: {user: a, pasword: hunter22}}",
+        "provision: {run: x, env: {TOKEN: !hunter22 }}",
+        "provision: {run: x, env: {TOKEN: !<hunter22> x}}",
+        "provision: {run: x}\nuser: {password: &hunter22 , name: A}",
+        "provision: {run: x}\nuser: {password: 'abc,hunter22' , name: A}",
+        "provision: {run: x}\nuser: {password: abc,hunter22, name: A}",
+        "provision: {run: x, env: {TOKEN: abc,hunter22}}",
+        "provision:\n  run: x\n  env:\n    TOKEN: #hunter22\n",
+        "provision:\n  run: x\n  env: TOKEN=abc #hunter22\n",
+        "TOKEN=hunter22",
+        "- TOKEN=hunter22",
+    ],
+)
+def test_what_may_be_a_secret_in_a_wrong_place_is_not_shown(tmp_path: Path, text: str) -> None:
+    assert "hunter22" not in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "provision.env=hunter22",
+        "provision.env=[hunter22]",
+        "provision.env.TOKEN hunter22",
+        "provision.env.TOKEN:hunter22=",
+        "provision.environment.TOKEN=hunter22",
+        "user.passwrd=hunter22",
+    ],
+)
+def test_a_secret_in_a_wrong_override_is_not_shown(tmp_path: Path, argument: str) -> None:
+    assert "hunter22" not in refusal(tmp_path, WHOLE, argument)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "provision: {run: x}\nmachine: {memroy: 4GiB, cpus: 5}",
+        "provision: {run: x}\nmemory: 4GiB",
+        "provision: {run: x}\nchecks: [{pakage: 4GiB}]",
+        "provision: {run: x}\nchecks: {package: 4GiB}",
+        "provision: {run: x}\nmachine: [{memory: 4GiB}]",
+        "provision: {run: x}\nname: b\nname: 4GiB",
+    ],
+)
+def test_what_is_no_secret_stays_readable(tmp_path: Path, text: str) -> None:
+    assert "4GiB" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "value", ["0123456789", "true", "null", "1e10", "12345678901234567890", "'a'", "[a", " a "]
+)
+def test_text_of_an_override_is_taken_as_it_stands(tmp_path: Path, value: str) -> None:
+    overrides = [f"provision.env.TOKEN={value}", f"user.password={value}", f"provision.run={value}"]
+    plan = load_plan(write(tmp_path, WHOLE), overrides).plan
+    assert plan.provision.env["TOKEN"].get_secret_value() == value
+    assert plan.user.password
+    assert plan.user.password.get_secret_value() == value
+    assert plan.provision.run == value
+
+
+def test_an_override_that_is_no_text_is_still_read_as_yaml(tmp_path: Path) -> None:
+    overrides = [
+        "machine.cpus=3",
+        "provision.idempotent={paths: [/a]}",
+        "provision.env={A: '1'}",
+        "user.sudo=false",
+    ]
+    plan = load_plan(write(tmp_path, WHOLE), overrides).plan
+    assert (plan.machine.cpus, plan.user.sudo) == (3, False)
+    assert plan.provision.idempotent == SecondRun(paths=("/a",))
+    assert plan.provision.env["A"].get_secret_value() == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("provision:\n  run: echo a: b\n", "  run: echo a:**"),
+        ("provision:\n  run: x\n name: some thing\n", " name: some thing"),
+        ("provision: {run: x}\nchecks:\n  - command: {run: x]\n", "  - command: {run: x]"),
+    ],
+)
+def test_of_text_that_is_no_yaml_what_is_surely_no_secret_is_shown(tmp_path: Path, text: str, shown: str) -> None:
+    assert shown in refusal(tmp_path, text)
 
 
 def test_a_password_is_one_line(tmp_path: Path) -> None:

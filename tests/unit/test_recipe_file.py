@@ -1,5 +1,8 @@
 """Recipes from files: the same image as by options, and mistakes that are pointed at."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,13 @@ def test_the_smallest_recipe_is_the_image_it_begins_with_under_its_own_name(tmp_
     [
         ("from: debian-12\npakages: [x]\n", "web.yml:2:1: there is no key pakages"),
         ("from: debian-11\n", "web.yml:1:7: from: expected one of: debian-13, debian-12"),
+        ("from: [debian-13]\n", "web.yml:1:7: from: expected one of: debian-13, debian-12"),
+        ("from: {a: b}\n", "web.yml:1:7: from: expected one of"),
+        ('from: debian-12\nscript: "a\\0b"\n', "web.yml:2:9: script: expected some text"),
+        ("from: debian-12\nsize: [8GiB]\n", "size: expected a size, such as 8GiB"),
+        (f"from: debian-12\nsize: '{'9' * 400}'\n", "size: larger than any size"),
+        ("from: debian-12\ntoken: 8GiB\n", "token: 8GiB"),
+        ("#" * (1 << 20) + "\n", "larger than 1 MiB"),
         ("packages: [x]\n", "does not say what it begins with"),
         ("from: debian-12\npackages: nginx\n", "web.yml:2:11: packages: expected a list of names"),
         ("from: debian-12\npackages: [5]\n", "packages: expected some text"),
@@ -64,6 +74,15 @@ def test_a_mistake_is_pointed_at(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(PlanError) as caught:
         load_recipe(written(tmp_path, text))
     assert told in caught.value.message
+
+
+def test_a_recipe_is_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:
+    path = tmp_path / "web.yml"
+    path.write_bytes("\ufefffrom: debian-13  # für alle\n".encode())
+    code = "import sys; from kvm_action.images.recipe_file import *; print(load_recipe(Path(sys.argv[1])).name)"
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    line = [sys.executable, "-c", code, str(path)]
+    assert subprocess.run(line, check=True, env=environment, capture_output=True).stdout == b"web\n"
 
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

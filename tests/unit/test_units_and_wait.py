@@ -25,16 +25,45 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         parse_size(text)
 
 
+def test_a_size_of_400_digits_is_none() -> None:
+    with pytest.raises(ValueError, match="larger than any size"):
+        parse_size("9" * 400)
+
+
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), ("250ms", 0.25)]
+    ("text", "seconds"), [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("1.5h", 5400), (" 1s ", 1)]
 )
 def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "30", "m", "ten minutes", "1h 30", "-5m"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "30",
+        "m",
+        "ten minutes",
+        "1h 30",
+        "-5m",
+        "1d",
+        "1w",
+        "1y",
+        "1mm",
+        "250ms",
+        "1ns",
+        "0",
+        "999999999h" * 99,
+    ],
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0s", "0h", "0.5s", "0.000001h"])
+def test_a_limit_that_would_be_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="shorter than a second"):
         parse_duration(text)
 
 

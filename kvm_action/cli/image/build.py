@@ -10,7 +10,7 @@ import click
 from kvm_action.backends.installing import Wish, install
 from kvm_action.cli.image.shown import say, store_of_user, tell_made
 from kvm_action.cli.options import choice
-from kvm_action.errors import PlanError
+from kvm_action.errors import ImageError, PlanError
 from kvm_action.images import bootstrap, cloud, mirror
 from kvm_action.images.model import Firmware, Image
 from kvm_action.images.presets import PRESETS
@@ -36,7 +36,7 @@ class Asked:
 
 
 def _bootstrap(asked: Asked) -> Image:
-    options, recipe = asked.options, _recipe(asked)
+    options, recipe = asked.options, _recipe(asked, "bootstrap")
     size, script, firmware = options.get("size"), options.get("script"), options.get("firmware")
     tuning = Tuning(
         packages=tuple(map(str, _several(options.get("package")))),
@@ -48,9 +48,14 @@ def _bootstrap(asked: Asked) -> Image:
     return bootstrap.build(store_of_user(), order, say, force=asked.force)
 
 
-def _recipe(asked: Asked) -> Recipe:
+def _recipe(asked: Asked, method: str) -> Recipe:
     if recipe := asked.recipe or RECIPES.get(asked.name):
         return recipe
+    if asked.name in PRESETS:
+        raise ImageError(
+            f"the method {method} makes {' and '.join(RECIPES)} only; {asked.name} is a cloud image",
+            hint=f"kvm-e2e image build {asked.name}",
+        )
     raise unknown(asked.name, [])
 
 
@@ -76,7 +81,7 @@ def _cloud(asked: Asked) -> Image:
 
 
 def _installer(asked: Asked) -> Image:
-    options, recipe, home = asked.options, _recipe(asked), Home.from_environ()
+    options, recipe, home = asked.options, _recipe(asked, "installer"), Home.from_environ()
     if recipe.script or recipe.firmware is not Firmware.BIOS:
         raise PlanError(f"the installer takes neither a script nor firmware: uefi, as {asked.name} has it")
     size, preseed, disc = options.get("size"), options.get("preseed"), options.get("iso")

@@ -6,7 +6,7 @@ import click
 
 from kvm_action.cli.image.shown import say, store_of_user, tell_made
 from kvm_action.cli.options import choice
-from kvm_action.errors import PlanError
+from kvm_action.errors import ImageError, PlanError
 from kvm_action.images import checksums, cloud
 from kvm_action.images.addresses import is_address, require_address, shown
 from kvm_action.images.checksums import Checksum
@@ -38,8 +38,9 @@ def import_image(
 ) -> None:
     """Take a qcow2, raw or vmdk file into the store.
 
-    It is verified, checked, looked into without being mounted, and copied as qcow2. Format, firmware and
-    system are found out; what you say of the format must be true, what you say of the others is believed.
+    One of --sha256 and --checksums is required. It is verified, checked, looked into without being mounted, and
+    copied as qcow2. Format, firmware and system are found out; what you say of the format must be true, what you
+    say of the others is believed.
     """
     require_name(name)
     promise = Promise(
@@ -68,6 +69,8 @@ def _checksum(source: str, sha256: str | None, listing: str | None) -> Checksum:
 
 def _take(source: str, name: str, promise: Promise) -> Image:
     store = store_of_user()
+    if not is_address(source) and Path(source).is_dir():
+        raise ImageError(f"{source} is a folder, not an image", hint="give the disk file in it")
     if not is_address(source):
         return import_file(store, Path(source), name=name, promise=promise, progress=say)
     downloads = Home.from_environ().cache / "downloads"
