@@ -30,6 +30,7 @@ class Stage(StrEnum):
     LOGIN = "login prompt"
 
 
+# No sign has an unbounded `.*`: a line of beginnings would be gone through again from each of them.
 _STAGE_SIGNS: Final = (
     (Stage.FIRMWARE, re.compile(r"SeaBIOS|iPXE|BdsDxe|UEFI")),
     (Stage.BOOTLOADER, re.compile(r"Booting from|GRUB|Booting `|BdsDxe: starting")),
@@ -37,9 +38,9 @@ _STAGE_SIGNS: Final = (
     (Stage.INITRD, re.compile(r"Loading, please wait|Begin: |Running in initrd|\(initramfs\)")),
     (
         Stage.USERSPACE,
-        re.compile(r"systemd\[1\]|systemd \d+.* running in system mode|Welcome to (?!GRUB)|Starting init: "),
+        re.compile(r"systemd\[1\]|systemd \d.{0,80} running in system mode|Welcome to (?!GRUB)|Starting init: "),
     ),
-    (Stage.CLOUD_INIT, re.compile(r"[Cc]loud-init.*(v\.|running|stage)|ci-info:|cloud-init\[\d+\]:")),
+    (Stage.CLOUD_INIT, re.compile(r"[Cc]loud-init.{0,80}(v\.|running|stage)|ci-info:|cloud-init\[\d+\]:")),
     (Stage.LOGIN, re.compile(r" login: ?$")),
 )
 _ORDER: Final = list(Stage)
@@ -47,8 +48,8 @@ _ORDER: Final = list(Stage)
 _MILESTONE_SIGNS: Final = {
     "firmware": re.compile(r"SeaBIOS|BdsDxe"),
     "kernel": re.compile(r"Linux version \d"),
-    "userspace": re.compile(r"systemd\[1\]|Welcome to (?!GRUB)|systemd \d+.* running in system mode"),
-    "network": re.compile(r"Reached target .*[Nn]etwork\.target|Reached target .*Network\b|ci-info: .*True"),
+    "userspace": re.compile(r"systemd\[1\]|Welcome to (?!GRUB)|systemd \d.{0,80} running in system mode"),
+    "network": re.compile(r"Reached target .{0,80}([Nn]etwork\.target|Network\b)|ci-info: .{0,80}True"),
 }
 
 
@@ -76,7 +77,7 @@ _SIGNS_OF_TROUBLE: Final = (
         ),
     ),
     (
-        r"grub rescue>|error: .{0,200}?(unknown filesystem|no such device|file .{1,200} not found)",
+        r"grub rescue>|error: (.{0,80}(unknown filesystem|no such device)|\S{0,80}file .{1,200} not found)",
         Diagnosis("the boot loader cannot find its files or the kernel", _DISK_HINT, True),
     ),
     (
@@ -88,7 +89,7 @@ _SIGNS_OF_TROUBLE: Final = (
         Diagnosis("the guest's kernel panicked", "the console's last lines show where", True),
     ),
     (
-        r"Gave up waiting for (root|suspend/resume)|ALERT! .* does not exist|\(initramfs\) ?$",
+        r"Gave up waiting for (root|suspend/resume)|ALERT! .{0,200} does not exist|\(initramfs\) ?$",
         Diagnosis("the initramfs does not find the root disk", "it may lack the virtio_blk driver", True),
     ),
     (
@@ -117,8 +118,8 @@ _SIGNS_OF_TROUBLE: Final = (
 _TROUBLE: Final = tuple((re.compile(pattern), diagnosis) for pattern, diagnosis in _SIGNS_OF_TROUBLE)
 
 _GOING_DOWN: Final = re.compile(
-    r"Stopped target .*multi-user|Reached target .*(reboot|poweroff|halt|shutdown)\.target|systemd-shutdown\[1\]"
-    r"|reboot: (Restarting system|Power down)"
+    r"Stopped target .{0,80}multi-user|Reached target .{0,80}(reboot|poweroff|halt|shutdown)\.target"
+    r"|systemd-shutdown\[1\]|reboot: (Restarting system|Power down)"
 )
 
 _POWER_ON: Final = re.compile(r"SeaBIOS \(version|BdsDxe: starting Boot")
@@ -164,8 +165,9 @@ class BootLog:
         return (*self._tail, unfinished) if unfinished else tuple(self._tail)
 
     def _read(self, line: str, at: float) -> list[str]:
-        if line:
-            self._tail.append(line)
+        if not line:
+            return []
+        self._tail.append(line)
         if "Linux version " in line:
             self.boots += 1
         if _POWER_ON.search(line):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +11,19 @@ from datetime import timedelta
 from pathlib import Path
 from shlex import join
 from threading import Event, Thread
-from typing import IO, Final, NoReturn
+from typing import IO, Final, NoReturn, cast
 
 from kvm_action.errors import HostError
 from kvm_action.shortage import lack_of
+from kvm_action.units import format_size
+from kvm_action.wait import Deadline
 
 Process = subprocess.Popen[bytes]
 """A program that was started."""
 PIPE: Final = subprocess.PIPE
 _LINGER: Final = 2.0
 """Seconds for which children may hold open the output of a program that has ended."""
+_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,63 @@ def run(
     other than 0 is for the caller to judge.
     """
     words = tuple(str(word) for word in argv)
-    with start(words, cwd=cwd, environment=environment, stdin=subprocess.PIPE) as process:
-        try:
-            with _nobody_lingers(process):
-                stdout, stderr = process.communicate(
-                    stdin.encode() if stdin is not None else None, timeout.total_seconds()
-                )
-        except subprocess.TimeoutExpired:
-            raise HostError(f"`{join(words)}` took longer than {timeout.total_seconds():.0f} s") from None
-        finally:
-            kill_group(process)
+    with (
+        start(words, cwd=cwd, environment=environment, stdin=subprocess.PIPE) as process,
+        _ended_in_time(words, process, timeout),
+    ):
+        stdout, stderr = process.communicate(
+            stdin.encode() if stdin is not None else None, timeout.total_seconds()
+        )
     return Completed(words, process.returncode, stdout.decode(errors=errors), stderr.decode(errors=errors))
+
+
+def run_bounded(argv: Sequence[str | Path], *, most: int, timeout: timedelta) -> Completed:
+    """Run a program whose output a stranger writes: like `run`, without input, and killed beyond ``most`` bytes.
+
+    Raises HostError when it cannot be started, takes too long or prints more than that on both outputs together.
+    """
+    words = tuple(str(word) for word in argv)
+    with start(words) as process, _ended_in_time(words, process, timeout):
+        deadline = Deadline(timeout)
+        outputs = _outputs(process, deadline, most)
+        if outputs is None:
+            raise HostError(f"`{join(words)}` printed more than {format_size(most)}")
+        process.wait(deadline.left)
+    stdout, stderr = (output.decode(errors="replace") for output in outputs)
+    return Completed(words, process.returncode, stdout, stderr)
+
+
+def _outputs(process: "subprocess.Popen[bytes]", deadline: Deadline, most: int) -> tuple[bytes, bytes] | None:
+    """All that is printed on both outputs, None when it is more than ``most`` bytes."""
+    printed, errors = bytearray(), bytearray()
+    with selectors.DefaultSelector() as unfinished:
+        unfinished.register(cast(IO[bytes], process.stdout), selectors.EVENT_READ, printed)
+        unfinished.register(cast(IO[bytes], process.stderr), selectors.EVENT_READ, errors)
+        while unfinished.get_map():
+            if deadline.passed:
+                raise subprocess.TimeoutExpired(process.args, deadline.allowed.total_seconds())
+            for key, _ in unfinished.select(deadline.left):
+                if piece := os.read(key.fd, _PIECE):
+                    key.data.extend(piece)
+                else:
+                    unfinished.unregister(key.fileobj)
+            if len(printed) + len(errors) > most:
+                return None
+    return bytes(printed), bytes(errors)
+
+
+@contextlib.contextmanager
+def _ended_in_time(
+    words: tuple[str, ...], process: "subprocess.Popen[bytes]", timeout: timedelta
+) -> Iterator[None]:
+    """At the end, whatever it is, nothing of the program runs any more."""
+    try:
+        with _nobody_lingers(process):
+            yield
+    except subprocess.TimeoutExpired:
+        raise HostError(f"`{join(words)}` took longer than {timeout.total_seconds():.0f} s") from None
+    finally:
+        kill_group(process)
 
 
 @contextlib.contextmanager

@@ -50,12 +50,20 @@ def link_text(staged: Path, what: frozenset[Upload]) -> str:
 
 
 def _wanted(out: Path, what: frozenset[Upload]) -> Iterator[Path]:
-    for file in sorted(out.rglob("*")):
-        top = file.relative_to(out).parts[0]
-        if top == FROM_GUEST or file.is_symlink() or not file.is_file():
-            continue
-        if (Upload.SNAPSHOTS if top in SNAPSHOT_FILES else Upload.REPORT) in what:
-            yield file
+    for top in sorted(out.iterdir()) if out.is_dir() else ():
+        kind = Upload.SNAPSHOTS if top.name in SNAPSHOT_FILES else Upload.REPORT
+        if top.name != FROM_GUEST and kind in what:
+            yield from (path for path in _tree(top) if path.is_file() and not path.is_symlink())
+
+
+def _tree(top: Path) -> Iterator[Path]:
+    """``top`` and all below it, folders first; not by recursion, since a guest says how deep its folders go."""
+    waiting = [top]
+    while waiting:
+        path = waiting.pop()
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            waiting += sorted(path.iterdir(), reverse=True)
 
 
 def _link(file: Path, to: Path) -> None:
@@ -68,4 +76,5 @@ def _link(file: Path, to: Path) -> None:
 
 def _pack(folder: Path, to: Path) -> None:
     with tarfile.open(to, "w") as packed:
-        packed.add(folder, arcname=folder.name)
+        for path in _tree(folder):
+            packed.add(path, arcname=path.relative_to(folder.parent), recursive=False)

@@ -6,19 +6,19 @@ Not `TarFile.extractall`: Python 3.11.2 has no filters, and a filter neither cou
 import errno
 import os
 import stat
-import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tarfile import TarFile, TarInfo
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
+from kvm_action.archive.bounded import DAMAGED, Readable, TooMuchError, open_bounded
 from kvm_action.errors import HostError
 from kvm_action.guest import Received
 from kvm_action.text import shorten
 from kvm_action.units import format_size
 
-_HEADER_LIMIT: Final = 1 << 16
-_EXTENDED: Final = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"X")
 _OVERHEAD: Final = 4096
 """Bytes of headers and padding that an honest entry needs at most."""
 _NOTES: Final = 20
@@ -26,75 +26,34 @@ _NAME: Final = 200
 """Characters of a name in a note."""
 _PATH_LIMIT: Final = 4096
 """Linux takes no longer path."""
+_DEEPEST: Final = 100
+"""Folders in one another, with the file: whoever walks the copy later may do so by recursion."""
 _PIECE: Final = 1 << 20
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Readable(Protocol):
-    """Where a stream comes from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; none at the end."""
-
-
 @dataclass(frozen=True)
 class Limits:
-    """What is taken at most: ``bytes`` of content, and ``entries`` of any kind."""
+    """What is taken at most: ``bytes`` of content, and ``entries`` of any kind, with the folders they need."""
 
     bytes: int
     entries: int = 10_000
-
-
-class _TooMuchError(Exception):
-    """The rest of the stream is not worth reading; the text says why."""
 
 
 def extract(stream: Readable, into: Path, limits: Limits) -> Received:
     """Write a tar stream's files below ``into``, which is made when missing.
 
     Names become relative; a file that exists is never overwritten; modes lose everything but the owner's
-    write and all execute bits. Left out with a note: ``..``, names that are not printable text, devices,
-    pipes, hard links, links that lead out. A limit or damage ends it early, with a note. Raises HostError when
-    the disk is full.
+    write and all execute bits. Left out with a note: ``..``, names that are not printable text or more
+    than 100 folders deep, devices, pipes, hard links, links that lead out. A limit, damage, or a file in the form
+    for files with holes ends it early, with a note. Raises HostError when the disk is full.
     """
     into.mkdir(parents=True, exist_ok=True)
     extraction = _Extraction(into.resolve(), limits)
-    try:
-        counted = _Counted(stream, limits.bytes + limits.entries * _OVERHEAD)
-        with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Bounded) as archive:  # type: ignore[call-overload]  # only read() is needed
-            extraction.take_all(archive)
-    except _TooMuchError as reason:
-        extraction.note(str(reason))
-    except (tarfile.TarError, ValueError, EOFError, OverflowError, RecursionError) as error:
-        extraction.note(f"the copy ended early: the stream is damaged ({error})")
+    with extraction.noting_its_end(), open_bounded(stream, limits.bytes + limits.entries * _OVERHEAD) as archive:
+        extraction.take_all(archive)
     extraction.make_links()
     return extraction.received()
-
-
-@dataclass
-class _Counted:
-    """A stream that ends for good when it is longer than what it may carry, whatever its headers claim."""
-
-    stream: Readable
-    left: int
-
-    def read(self, size: int, /) -> bytes:
-        data = self.stream.read(size)
-        self.left -= len(data)
-        if self.left < 0:
-            raise _TooMuchError("the copy ended early: the stream is much longer than its files")
-        return data
-
-
-class _Bounded(TarInfo):
-    """Headers that extend others are read whole into memory: refuse large ones before that."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Bounded":
-        info = super().frombuf(buf, encoding, errors)
-        if info.size < 0 or (info.type in _EXTENDED and info.size > _HEADER_LIMIT):
-            raise _TooMuchError("the copy ended early: a header in the stream is absurdly large")
-        return info
 
 
 @dataclass
@@ -108,17 +67,30 @@ class _Extraction:
     _notes: list[str] = field(default_factory=list)
     _more: int = 0
 
+    @contextmanager
+    def noting_its_end(self) -> Iterator[None]:
+        """What ends the copy early becomes a note."""
+        try:
+            yield
+        except TooMuchError as reason:
+            self.note(str(reason))
+        except DAMAGED as error:
+            self.note(f"the copy ended early: the stream is damaged ({error})")
+
     def take_all(self, archive: TarFile) -> None:
         for member in archive:
-            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-            self._entries += 1
-            if self._entries > self.limits.entries:
-                raise _TooMuchError(f"only the first {self.limits.entries} files were copied")
+            self._count()
             self._take(archive, member)
+
+    def _count(self) -> None:
+        """One more of what the limit of entries bounds, folders on the way included."""
+        self._entries += 1
+        if self._entries > self.limits.entries:
+            raise TooMuchError(f"only the first {self.limits.entries} files and folders were copied")
 
     def _take(self, archive: TarFile, member: TarInfo) -> None:
         if member.size < 0:
-            raise _TooMuchError("the copy ended early: the stream is damaged (a negative size)")
+            raise TooMuchError("the copy ended early: the stream is damaged (a negative size)")
         name = _relative(member.name)
         if name is None:
             self.note(f"{shorten(repr(member.name[:_NAME]), _NAME)}: left out, its name is not safe here")
@@ -131,7 +103,7 @@ class _Extraction:
 
     def _take_file(self, archive: TarFile, member: TarInfo, name: PurePosixPath) -> None:
         if self._bytes + member.size > self.limits.bytes:
-            raise _TooMuchError(
+            raise TooMuchError(
                 f"{name} ({format_size(member.size)}) and everything larger was left out:"
                 f" the limit is {format_size(self.limits.bytes)}"
             )
@@ -160,16 +132,23 @@ class _Extraction:
         folder = self.into
         for part in name.parts[:-1]:
             folder /= part
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                if not stat.S_ISDIR(folder.lstat().st_mode):
-                    raise NotADirectoryError(errno.ENOTDIR, "a file stands where its folder should be") from None
+            self._enter(folder)
         return folder / name.name
+
+    def _enter(self, folder: Path) -> None:
+        try:
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "a file stands where its folder should be")
+        except FileNotFoundError:
+            self._count()
+            folder.mkdir()
 
     def make_links(self) -> None:
         """Links come last, so that nothing is ever written through one; those that lead out go again."""
-        made = [path for path in (self._make_link(*link) for link in self._links.items()) if path]
+        made: list[Path] = []
+        with self.noting_its_end():
+            for link in self._links.items():
+                made += filter(None, [self._make_link(*link)])
         for path in made:
             if self._leads_inside(path):
                 self._paths.append(path)
@@ -206,6 +185,6 @@ class _Extraction:
 def _relative(name: str) -> PurePosixPath | None:
     """``name`` without its leading slash, or None when it cannot be used."""
     path = PurePosixPath(name.lstrip("/"))
-    if not path.parts or ".." in path.parts or not name.isprintable() or len(name) > _PATH_LIMIT:
+    if not 0 < len(path.parts) <= _DEEPEST or ".." in path.parts:
         return None
-    return path
+    return path if name.isprintable() and len(name) <= _PATH_LIMIT else None

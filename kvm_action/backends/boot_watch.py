@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import IO, Final
 
 from kvm_action.boot import BootLog, Stage
@@ -19,6 +19,11 @@ from kvm_action.wait import Clock, Deadline
 FILE_LIMIT: Final = 16 << 20
 """Bytes of console that are kept; a guest may print for ever. No boot prints a tenth of it."""
 _CUT: Final = f"\n[kvm-e2e: it went on; only the first {FILE_LIMIT >> 20} MiB are kept]\n".encode()
+
+_READ_A_SECOND: Final = 128 << 10
+"""Bytes of a flood after the login that are looked at: libvirt's client would keep what we are too slow for."""
+_NEWEST: Final = 16 << 10
+"""Bytes of the rest that are still looked at: the last words of a guest that dies stand there."""
 
 EVIDENCE_LINES: Final = 20
 
@@ -56,9 +61,12 @@ class BootWatch:
 
     def __init__(self, file: IO[bytes], sink: Sink, patience: Patience, clock: Clock = time.monotonic) -> None:
         """Time counts from `begin`. ``clock`` is the host's."""
-        self.log = BootLog()
         self.woken = Event()
         """Set whenever the console says something."""
+        self._log = BootLog()
+        self._reading = Lock()
+        self._unread = b""
+        self._second = self._read_in_second = 0
         self._file = file
         self._printed = 0
         self._sink = sink
@@ -75,9 +83,18 @@ class BootWatch:
 
     def start_again(self) -> None:
         """Another start of the same run: what was seen of the first one does not count."""
-        self.log = BootLog()
+        self._log = BootLog()
+        self._unread = b""
         self._printed = 0
         self.begin()
+
+    @property
+    def log(self) -> BootLog:
+        """What the console has said by now."""
+        if self._unread:
+            with self._reading:
+                self._read(b"")
+        return self._log
 
     @property
     def elapsed(self) -> float:
@@ -98,9 +115,26 @@ class BootWatch:
                 self._keep(_CUT)
         self._printed += len(data)
         self._last_growth = self.patient()
-        for name in self.log.feed(data, self.elapsed):
-            self._sink(MilestoneReached(name=name, seconds=self.log.milestones[name]))
+        with self._reading:
+            if self._is_too_fast(len(data)):
+                self._unread = (self._unread + data)[-_NEWEST:]
+            else:
+                self._read(data)
         self.woken.set()
+
+    def _is_too_fast(self, more: int) -> bool:
+        """Is this a flood after the login, of which enough was read in this second?"""
+        if self._printed <= FILE_LIMIT or self._log.stage is not Stage.LOGIN:
+            return False
+        if self._second != (second := int(self.elapsed)):
+            self._second, self._read_in_second = second, 0
+        self._read_in_second += more
+        return self._read_in_second > _READ_A_SECOND
+
+    def _read(self, data: bytes) -> None:
+        late, self._unread = self._unread, b""
+        for name in self._log.feed(late + data, self.elapsed):
+            self._sink(MilestoneReached(name=name, seconds=self._log.milestones[name]))
 
     def _keep(self, data: bytes) -> None:
         """A disk without room must not end the thread that reads the console."""

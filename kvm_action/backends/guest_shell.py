@@ -3,6 +3,7 @@
 import shlex
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from kvm_action import proc
 from kvm_action.backends import evidence
@@ -10,6 +11,9 @@ from kvm_action.backends.evidence import Ask
 from kvm_action.backends.kept import Opened
 from kvm_action.errors import HostError
 from kvm_action.ssh.access import HOST
+
+_MOST: Final = 8 << 20
+"""Bytes of an answer; the guest's sudo may print without end."""
 
 
 def root_shell(machine: Opened, timeout: timedelta = evidence.EACH) -> Ask:
@@ -21,12 +25,12 @@ def root_shell(machine: Opened, timeout: timedelta = evidence.EACH) -> Ask:
 
 
 def over_openssh(config: Path | None, command: str, timeout: timedelta) -> bytes | None:
-    """Run a command as root by OpenSSH; its output, None when that does not work."""
+    """Run a command as root by OpenSSH; its output, None when that does not work or prints 8 MiB."""
     if config is None:
         return None
     line = f"sudo -n sh -c {shlex.quote(command)}"
     try:
-        done = proc.run(["ssh", "-F", config, HOST, line], timeout=timeout)
+        done = proc.run_bounded(["ssh", "-F", config, HOST, line], most=_MOST, timeout=timeout)
     except HostError:
         return None
     return done.stdout.encode() if done.status != 255 else None

@@ -42,14 +42,13 @@ def _explain_restart(watch: BootWatch) -> BootError | None:
 
 def _settle(domain: Domain, watch: BootWatch) -> str:
     """Wait a little for the cause to show: a guest that goes down cuts its sessions first. Returns its end."""
-    log = watch.log
-    shown = until(
-        lambda: domain.end or log.boots > 1 or log.going_down or (log.diagnosis and log.diagnosis.fatal),
-        Deadline(SETTLE),
-        woken_by=watch.woken,
-    )
-    if shown and log.going_down:
-        until(lambda: domain.end or log.boots > 1, Deadline(SETTLE), woken_by=watch.woken)
+
+    def shows() -> bool:
+        log = watch.log  # asked each time: in a flood of words it is behind until then
+        return bool(domain.end or log.boots > 1 or log.going_down or (log.diagnosis and log.diagnosis.fatal))
+
+    if until(shows, Deadline(SETTLE), woken_by=watch.woken) and watch.log.going_down:
+        until(lambda: domain.end or watch.log.boots > 1, Deadline(SETTLE), woken_by=watch.woken)
     return domain.end
 
 

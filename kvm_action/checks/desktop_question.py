@@ -11,6 +11,8 @@ from kvm_action.checks.records import PRINTER, Record, by_name
 
 STARTWM: Final = "/etc/xrdp/startwm.sh"
 """What xrdp-sesman starts for each session (sesman.ini(5), DefaultWindowManager)."""
+DEFAULTS: Final = ("x-session-manager", "x-window-manager", "x-terminal-emulator")
+"""Of these Debian's Xsession takes the first for a user without a script (50x11-common_determine-startup)."""
 _SESSION: Final = "session "
 _FILE: Final = "file "
 _NAME_OF_PROCESS: Final = 15
@@ -34,7 +36,12 @@ r xrdp
 for s in xrdp xrdp-sesman; do [ "$(systemctl is-active $s 2>/dev/null)" = active ] && echo "$s"; done
 set -- {startwm} /etc/X11/Xsession "$home/startwm.sh" "$home/.xsession" "$home/.Xsession"
 {scripts}
-r x-session-manager; readlink -f /etc/alternatives/x-session-manager
+for f in {defaults}; do
+    [ -x "/usr/bin/$f" ] || continue
+    r default; echo "$f"; readlink -f "/usr/bin/$f"
+    find -L /usr/bin /usr/local/bin -maxdepth 1 -samefile "/usr/bin/$f" 2>/dev/null
+    break
+done
 r errors; tail -c 2000 "$home/.xsession-errors" 2>/dev/null
 r processes
 find /proc -maxdepth 1 -name '[0-9]*' -user "$u" 2>/dev/null | while read -r p; do cat "$p/comm" 2>/dev/null; done
@@ -61,6 +68,15 @@ class Script:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Default:
+    """The program that Xsession starts by itself: the name it goes by, its file, and that file's other names."""
+
+    name: str
+    program: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Desktop:
     """What the guest has. ``processes`` are the user's, by name, as the kernel cuts it."""
 
@@ -72,7 +88,7 @@ class Desktop:
     xrdp: frozenset[str]
     """Which of xrdp's two services run."""
     scripts: Mapping[str, Script]
-    x_session_manager: str
+    default: Default | None
     errors: str
     processes: frozenset[str]
 
@@ -87,7 +103,7 @@ class Desktop:
 
 def desktop_question(user: str | None) -> str:
     """A shell script that prints records."""
-    asked = _ASK.format(user=quote(user or ""), startwm=STARTWM, scripts=_SCRIPTS)
+    asked = _ASK.format(user=quote(user or ""), startwm=STARTWM, scripts=_SCRIPTS, defaults=" ".join(DEFAULTS))
     return f"# what there is of desktops\n{PRINTER}\n{asked}"
 
 
@@ -117,7 +133,15 @@ def read_desktop(told: tuple[Record, ...]) -> Desktop:
         manager=PurePosixPath(known.get("manager", "")).stem,
         xrdp=frozenset(known.get("xrdp", "").split()),
         scripts=read_scripts(told),
-        x_session_manager=known.get("x-session-manager", ""),
+        default=_default(known.get("default", "").splitlines()),
         errors=known.get("errors", ""),
         processes=frozenset(known.get("processes", "").splitlines()),
     )
+
+
+def _default(told: list[str]) -> Default | None:
+    if len(told) < 2:
+        return None
+    name, program, *others = told
+    names = frozenset(PurePosixPath(path).name for path in (program, *others))
+    return Default(name=name, program=program, names=names)

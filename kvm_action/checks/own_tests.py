@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from threading import Event
+from typing import IO, Final
 
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase
 
@@ -17,19 +18,23 @@ from kvm_action.guest import SshAccess
 from kvm_action.plan.checks import TestinfraCheck
 from kvm_action.results import CheckOutcome, CheckResult
 from kvm_action.units import format_duration
-from kvm_action.wait import Deadline
+from kvm_action.wait import Deadline, until
 from kvm_action.work_folder import scratch
 
 _NO_TESTS: Final = 5
 """pytest's exit status when it collected nothing."""
+_PRINTED: Final = 1 << 20
+_GRACE: Final = timedelta(seconds=1)
+_ENDED: Final = "its tests were ended before they were done"
+_ENDED_WHY: Final = "the connection to the guest was lost"
 _OUTCOMES: Final = {Failure: CheckOutcome.FAILED, Error: CheckOutcome.ERROR, Skipped: CheckOutcome.SKIPPED}
 
 
-def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path) -> tuple[CheckResult, ...]:
+def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path, lost: Event) -> tuple[CheckResult, ...]:
     """One result for each test of the file; a single error when pytest could not run them.
 
     ``folder`` is the plan's. Neither the user's pytest configuration nor ours has a part in it, but a conftest.py
-    beside the file has.
+    beside the file has. When ``lost`` is set, the guest is gone or the run is over, and pytest is ended at once.
     """
     path = (folder / check.path).absolute()
     if not path.exists():
@@ -39,17 +44,37 @@ def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path) -> tup
         _shared_connection(access, place) as config,
     ):
         report = place / "junit.xml"
-        deadline = Deadline(check.timeout)
+        command = pytest_command(check, path, access.host, config, report)
         try:
-            ended = proc.run(
-                pytest_command(check, path, access.host, config, report),
-                timeout=check.timeout,
-                cwd=folder,
-                environment={"PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"},
-            )
+            ended = _run(command, folder, place, check.timeout, lost)
         except HostError as error:
-            return (_overdue(check) if deadline.passed else _error(check, "pytest did not run", error.message),)
+            return (_error(check, "pytest did not run", error.message),)
+        if ended is None:
+            return (_error(check, _ENDED, _ENDED_WHY) if lost.is_set() else _overdue(check),)
         return _results(check, report, ended)
+
+
+def _run(
+    command: list[str | Path], folder: Path, place: Path, timeout: timedelta, lost: Event
+) -> proc.Completed | None:
+    """Run pytest to its end; None when it was ended before, by its time limit or since ``lost`` was set."""
+    environment = {"PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    with (place / "stdout").open("w+b") as stdout, (place / "stderr").open("w+b") as stderr:
+        process = proc.start(command, cwd=folder, environment=environment, stdout=stdout, stderr=stderr)
+        try:
+            until(lambda: lost.is_set() or process.poll() is not None, Deadline(timeout))
+            is_whole = process.poll() is not None
+        finally:
+            proc.end(process, _GRACE)
+        if not is_whole:
+            return None
+        return proc.Completed(tuple(map(str, command)), process.returncode, _last(stdout), _last(stderr))
+
+
+def _last(file: IO[bytes]) -> str:
+    """The last of what was printed; a test may print without end."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _PRINTED))
+    return file.read().decode(errors="replace")
 
 
 def pytest_command(check: TestinfraCheck, path: Path, host: str, config: Path, report: Path) -> list[str | Path]:

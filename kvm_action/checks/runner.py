@@ -1,6 +1,7 @@
 """All checks of a plan, several at a time, each to its own result; only the end of the guest ends them early."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,7 @@ def run_checks(
 ) -> tuple[CheckResult, ...]:
     """Carry out all checks, whatever each comes to. Results, and calls of ``on_result``, in the plan's order.
 
+    When it is interrupted, ``on_result`` is still called for the checks that are done, and for no other.
     ``folder`` is the plan's, for files of the user's own; ``lines`` are where the checks stand in the plan;
     ``screenshots`` is made for pictures of sessions. Never raises for the guest's sake: when the connection
     breaks, the checks that are left are errors at once.
@@ -67,16 +69,31 @@ def run_checks(
     lost = Event()
     round_ = _Round(guest, folder, host_over(batches), foresight, Rdp(guest, batches.ask, screenshots, lost), lost)
     results: list[CheckResult] = []
+
+    def tell(check: Check, line: int, found: Found) -> None:
+        for result in found:
+            results.append(replace(result, line=line, section=check.section))
+            on_result(results[-1])
+
+    waiting: deque[tuple[Check, int, Future[Found]]] = deque()
     try:
-        begun = _begin(pool, round_, checks)
-        for check, line, found in zip(checks, chain(lines, repeat(0)), begun, strict=False):
-            for result in found.result():
-                results.append(replace(result, line=line, section=check.section))
-                on_result(results[-1])
+        waiting.extend(zip(checks, chain(lines, repeat(0)), _begin(pool, round_, checks), strict=False))
+        while waiting:
+            waiting[0][2].result()
+            check, line, done = waiting.popleft()
+            tell(check, line, done.result())
     finally:
+        whole = [(check, line, found.result()) for check, line, found in waiting if _is_whole(found)]
         lost.set()
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
+        for each in whole:
+            tell(*each)
     return tuple(results)
+
+
+def _is_whole(found: Future[Found]) -> bool:
+    """Has this check come to its end before the others were cut short?"""
+    return found.done() and not found.cancelled() and found.exception() is None
 
 
 def _begin(pool: ThreadPoolExecutor, round_: "_Round", checks: Sequence[Check]) -> list[Future[Found]]:
@@ -106,23 +123,23 @@ class _Round:
     def examine(self, check: Check) -> Found:
         """Carry out one check, unless the guest is gone."""
         began = time.monotonic()
-        if isinstance(check, TestinfraCheck) and not self.lost.is_set():
-            if access := self.guest.ssh_access():
-                return run_own_tests(check, access, self.folder)
-            verdict = Verdict(CheckOutcome.SKIPPED, message="testinfra files need a machine with SSH")
-        else:
-            verdict = self._safe_verdict(check)
-        return (_result(check, verdict, time.monotonic() - began),)
+        told = self._safely(check)
+        return told if isinstance(told, tuple) else (_result(check, told, time.monotonic() - began),)
 
-    def _safe_verdict(self, check: Check) -> Verdict:
+    def _safely(self, check: Check) -> Verdict | Found:
         if self.lost.is_set():
             return Verdict(CheckOutcome.ERROR, message=_LOST)
         try:
             return self._verdict(check)
         except CommandTimeoutError as error:
             return _overdue(check, error)
-        except (E2EError, CannotAskError, *UNEXPECTED) as error:
+        except (E2EError, CannotAskError, OSError, *UNEXPECTED) as error:
             return Verdict(CheckOutcome.ERROR, message=self._explain(error))
+
+    def _own_tests(self, check: TestinfraCheck) -> Verdict | Found:
+        if access := self.guest.ssh_access():
+            return run_own_tests(check, access, self.folder, self.lost)
+        return Verdict(CheckOutcome.SKIPPED, message="testinfra files need a machine with SSH")
 
     def _explain(self, error: Exception) -> str:
         """Why a check could not be carried out."""
@@ -130,11 +147,13 @@ class _Round:
             self.lost.set()
         if isinstance(error, E2EError):
             return error.message
+        if isinstance(error, OSError):
+            return f"the host cannot carry it out: {error.strerror or error}"
         if isinstance(error, CannotAskError):
             return str(error)
         return f"the guest gave an unexpected answer: {last_answer(self.host)}"
 
-    def _verdict(self, check: Check) -> Verdict:
+    def _verdict(self, check: Check) -> Verdict | Found:
         match check:
             case CommandCheck():
                 with self.slots:
@@ -149,7 +168,7 @@ class _Round:
                 allow_until(self.host, Deadline(check.timeout))
                 return check_desktop(check, self.host, logins)
             case TestinfraCheck():
-                return Verdict(CheckOutcome.ERROR, message=_LOST)
+                return self._own_tests(check)
             case _:
                 self.foresight.result()
                 allow_until(self.host, Deadline(check.timeout))

@@ -7,10 +7,9 @@ from pathlib import PurePosixPath
 from shlex import split
 from typing import Final
 
-from kvm_action.checks.desktop_question import STARTWM, Desktop, Script
+from kvm_action.checks.desktop_question import DEFAULTS, STARTWM, Desktop, Script
 
 XSESSION: Final = "/etc/X11/Xsession"
-_MANAGER: Final = "x-session-manager"
 _SHEBANG: Final = re.compile(r"#!\s*(\S+)")
 _HOME: Final = re.compile(r"^(?:~|\$HOME|\$\{HOME\})(?=/)")
 _ENDS: Final = re.compile(r"[;&|]+")
@@ -22,7 +21,7 @@ _MOST: Final = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What decides (a script, or ``x-session-manager``), and the program of the session that it names, if any."""
+    """What decides (a script, or ``x-session-manager`` and its like), and the program that it names, if any."""
 
     decides: str
     program: str = ""
@@ -82,7 +81,7 @@ def _own(desktop: Desktop) -> str:
 def _without(
     desktop: Desktop, visited: tuple[Script, ...], programs: Collection[str], needs: tuple[str, ...]
 ) -> Start:
-    """None of the scripts names it: then Xsession takes the system's session manager, unless one is the user's."""
+    """None of the scripts names it: then Xsession takes the system's default, unless one is the user's."""
     wanted = " or ".join(programs)
     by_xsession = any(script.path == XSESSION for script in visited)
     own = _own(desktop) if by_xsession else visited[-1].path
@@ -90,14 +89,15 @@ def _without(
         does = _last_command(last) or "nothing"
         complaint = f"{last.path} starts `{does}`, not {wanted}"
         return Start(decides=last.path, interpreters=needs, complaint=complaint)
-    manager = PurePosixPath(desktop.x_session_manager).name
-    if manager in programs:
-        return Start(decides=_MANAGER, program=desktop.x_session_manager, interpreters=needs)
-    complaint = (
-        f"{desktop.user} has no ~/.xsession, and {_MANAGER} leads to {desktop.x_session_manager or 'nothing'},"
-        f" not {wanted}"
+    default = desktop.default
+    if default and not default.names.isdisjoint(programs):
+        return Start(decides=default.name, program=default.program, interpreters=needs)
+    leads = f"{default.name} leads to {default.program}" if default else f"{DEFAULTS[0]} leads to nothing"
+    return Start(
+        decides=default.name if default else DEFAULTS[0],
+        interpreters=needs,
+        complaint=f"{desktop.user} has no ~/.xsession, and {leads}, not {wanted}",
     )
-    return Start(decides=_MANAGER, interpreters=needs, complaint=complaint)
 
 
 def _named(script: Script, programs: Collection[str]) -> str:

@@ -2,12 +2,12 @@
 
 import io
 import re
-import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from kvm_action.archive import DAMAGED, TooMuchError, open_bounded
 from kvm_action.guest_state.model import Entry
 
 _LARGEST: Final = 16 << 20
@@ -52,13 +52,13 @@ def hashes(printed: bytes) -> dict[str, str]:
 def contents(stream: bytes) -> dict[str, bytes]:
     """The files in a tar stream, which may be cut off or made to do harm: nothing larger than it comes out."""
     found: dict[str, bytes] = {}
-    with suppress(tarfile.TarError, ValueError, EOFError, OverflowError, RecursionError):
+    with suppress(TooMuchError, *DAMAGED):
         found.update(_members(stream))
     return found
 
 
 def _members(stream: bytes) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=io.BytesIO(stream), mode="r:") as archive:
+    with open_bounded(io.BytesIO(stream), len(stream)) as archive:
         for member in archive:
             if member.isreg() and not member.issparse() and 0 <= member.size <= min(_LARGEST, len(stream)):
                 content = archive.extractfile(member)

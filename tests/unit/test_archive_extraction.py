@@ -35,6 +35,15 @@ def taken(into: Path, *entries: tuple[tarfile.TarInfo, bytes], limits: Limits = 
     return extract(stream(*entries), into, limits)
 
 
+def extracted_with_peak(readable: Readable, into: Path) -> tuple[Received, int]:
+    """What comes of a stream, and the most bytes of memory that it took."""
+    tracemalloc.start()
+    try:
+        return extract(readable, into, Limits(bytes=64 << 20)), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def names(received: Received, into: Path) -> list[str]:
     return [str(path.relative_to(into)) for path in received.paths]
 
@@ -136,7 +145,27 @@ def test_the_limit_of_entries_stops_the_copy_and_says_so(tmp_path: Path) -> None
     many = [entry(f"f{number}") for number in range(20)]
     received = taken(tmp_path, *many, limits=Limits(bytes=50, entries=5))
     assert len(received.paths) == 5
-    assert received.notes == ("only the first 5 files were copied",)
+    assert received.notes == ("only the first 5 files and folders were copied",)
+
+
+def test_folders_on_the_way_count_as_entries_since_a_name_may_have_many(tmp_path: Path) -> None:
+    deep = [entry(f"{number}/" + "a/" * 90 + "f", b"x") for number in range(3)]
+    received = taken(tmp_path, *deep, limits=Limits(bytes=50, entries=100))
+    assert received.notes == ("only the first 100 files and folders were copied",)
+    assert (len(received.paths), sum(path.is_dir() for path in tmp_path.rglob("*"))) == (1, 98)
+
+
+def test_a_name_too_deep_to_be_walked_later_is_left_out(tmp_path: Path) -> None:
+    received = taken(tmp_path, entry("a/" * 100 + "f"), entry("a/" * 99 + "g"))
+    assert names(received, tmp_path) == ["a/" * 99 + "g"]
+    assert "left out" in received.notes[0]
+
+
+def test_links_that_lead_out_go_again_though_the_limit_ends_the_making_of_links(tmp_path: Path) -> None:
+    links = [entry(name, kind=tarfile.SYMTYPE, link="/etc/passwd") for name in ("evil", "a/b/c/evil")]
+    received = taken(tmp_path, *links, limits=Limits(bytes=50, entries=3))
+    assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
+    assert len(received.notes) == 2
 
 
 def test_many_bad_entries_do_not_make_a_list_without_end(tmp_path: Path) -> None:
@@ -160,12 +189,7 @@ def test_names_without_end_take_no_memory_and_make_no_long_notes(tmp_path: Path)
             data, self.open = self.open[:size], self.open[size:]
             return data
 
-    tracemalloc.start()
-    try:
-        received = extract(Endless(), tmp_path, Limits(bytes=64 << 20))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    received, peak = extracted_with_peak(Endless(), tmp_path)
     assert received.notes[-1] == "and 280 more"
     assert max(map(len, received.notes)) < 300
     assert peak < 10 << 20
@@ -238,3 +262,71 @@ def test_a_negative_size_does_not_buy_more_room(tmp_path: Path) -> None:
     received = extract(stream((info, b""), form=tarfile.PAX_FORMAT), tmp_path, PLENTY)
     assert received.paths == ()
     assert "damaged" in received.notes[0]
+
+
+def extension(kind: bytes, words: dict[str, str]) -> bytes:
+    """A pax header with these words."""
+    text = b"".join(record(key, value) for key, value in words.items())
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = kind, len(text)
+    return header.tobuf(tarfile.USTAR_FORMAT) + text + b"\0" * (-len(text) % 512)
+
+
+def record(key: str, value: str) -> bytes:
+    text = f" {key}={value}\n"
+    length = len(text) + next(digits for digits in range(1, 9) if len(str(len(text) + digits)) == digits)
+    return f"{length}{text}".encode()
+
+
+def plain_file(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "5"}
+MAP = b"200000\n" + b"0\n" * 400_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        extension(tarfile.XHDTYPE, SPARSE) + plain_file("a", len(MAP)) + MAP,
+        extension(tarfile.XGLTYPE, SPARSE) + plain_file("a", len(MAP)) + MAP,
+        extension(tarfile.XHDTYPE, {"GNU.sparse.map": ",".join(["1"] * 30_000)}) + plain_file("a"),
+        extension(tarfile.XHDTYPE, {"GNU.sparse.size": "5", "GNU.sparse.offset": "1"}) + plain_file("a"),
+    ],
+    ids=["1.0", "1.0 by a global header", "0.1", "0.0"],
+)
+def test_the_map_of_a_file_with_holes_is_refused_before_it_fills_our_memory(tmp_path: Path, data: bytes) -> None:
+    received, peak = extracted_with_peak(io.BytesIO(data), tmp_path)
+    assert "files with holes" in received.notes[0]
+    assert peak < 3 << 20
+
+
+def test_words_of_global_headers_are_not_kept_for_ever(tmp_path: Path) -> None:
+    files = (
+        extension(tarfile.XGLTYPE, {f"{file}.{word}": "" for word in range(4000)}) + plain_file(f"f{file}")
+        for file in range(20)
+    )
+    received, peak = extracted_with_peak(io.BytesIO(b"".join(files)), tmp_path)
+    assert len(received.paths) == 20
+    assert peak < 7 << 20
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_upon_headers_do_not_pile_up_in_memory(tmp_path: Path, kind: bytes) -> None:
+    one = extension(kind, {f"{word}": "" for word in range(4000)})
+    received, peak = extracted_with_peak(io.BytesIO(one * 50), tmp_path)
+    assert "headers without end" in received.notes[0]
+    assert peak < 20 << 20
+
+
+@pytest.mark.parametrize("start", [b"", extension(tarfile.XHDTYPE, {"GNU.sparse.realsize": "1"})])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, b"Z"])
+def test_a_file_of_exabytes_that_is_not_there_is_not_skipped_for_years(
+    tmp_path: Path, start: bytes, kind: bytes
+) -> None:
+    data = start + plain_file("../a", 1 << 60, kind)
+    received = extract(io.BytesIO(data), tmp_path, PLENTY)
+    assert "it breaks off" in received.notes[1]

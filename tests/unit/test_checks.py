@@ -1,13 +1,16 @@
 """Checks against a guest that answers by a script: verdicts, sentences, and a guest that stops to answer."""
 
+import errno
+import os
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 from fakes import Answer, FakeGuest
 
 from kvm_action.checks import run_checks
-from kvm_action.errors import CommandTimeoutError, GuestConnectionError
+from kvm_action.errors import CommandTimeoutError, GuestConnectionError, InterruptedRunError
 from kvm_action.guest import GuestOutput
 from kvm_action.plan.checks import (
     Check,
@@ -23,6 +26,7 @@ from kvm_action.plan.checks import (
     UserCheck,
 )
 from kvm_action.results import CheckOutcome, CheckResult
+from kvm_action.wait import pause
 
 DEBIAN: dict[str, Answer] = {
     "^uname -s": "Linux\n",
@@ -330,6 +334,42 @@ def test_results_keep_the_plans_order_and_all_run_although_some_fail() -> None:
     assert [result.name for result in results] == [f"command echo {number}" for number in range(20)]
     assert [result.outcome is CheckOutcome.PASSED for result in results] == [True, False] * 10
     assert tuple(seen) == results
+
+
+def test_what_was_done_when_the_checks_are_cut_short_is_told_in_the_plans_order() -> None:
+    slow_began, released, seen = Event(), Event(), []
+
+    class Slow(FakeGuest):
+        def run(self, command: str, **options: object) -> GuestOutput:
+            if "slow" in command:
+                slow_began.set()
+                released.wait(30)
+            return super().run(command, **options)
+
+    def on_result(result: CheckResult) -> None:
+        seen.append(result.name)
+        if len(seen) == 1:
+            assert slow_began.wait(30)
+            pause(0.5)  # the others are done by then
+            raise InterruptedRunError("interrupted")
+
+    checks = [CommandCheck(run=run) for run in ("echo 0", "slow", "echo 2", "echo 3")]
+    try:
+        with pytest.raises(InterruptedRunError):
+            run_checks(Slow({"": ""}), checks, folder=Path(), on_result=on_result)
+    finally:
+        released.set()
+    assert seen == ["command echo 0", "command echo 2", "command echo 3"]
+
+
+def test_a_host_without_room_makes_a_check_an_error_and_no_bug() -> None:
+    class Full(FakeGuest):
+        def run(self, command: str, **options: object) -> GuestOutput:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (result,) = run_checks(Full({}), [CommandCheck(run="x")], folder=Path(), on_result=lambda _result: None)
+    assert result.outcome is CheckOutcome.ERROR
+    assert result.message == "the host cannot carry it out: No space left on device"
 
 
 def test_when_the_guest_is_lost_the_rest_are_errors_without_being_tried() -> None:

@@ -47,6 +47,8 @@ class Box:
     )
     not_executable: tuple[str, ...] = ()
     x_session_manager: str = "/usr/bin/startxfce4"
+    default: str = ""
+    """All lines of the answer, where they tell more than where x-session-manager leads."""
     errors: str = ""
     processes: tuple[str, ...] = ()
     programs: tuple[str, ...] = ("startxfce4", "/usr/bin/startxfce4", "xfce4-session", "/bin/sh")
@@ -68,7 +70,7 @@ class Box:
             ("manager", self.manager),
             ("xrdp", self.xrdp),
             *scripts,
-            ("x-session-manager", self.x_session_manager),
+            *([("default", default)] if (default := self._default()) else []),
             ("errors", self.errors),
             ("processes", "\n".join(self.processes)),
         )
@@ -76,6 +78,10 @@ class Box:
             ("user", "developer"), ("in", ""), *((f"found {name}", f"/x/{name}") for name in self.programs)
         )
         return {"^true$": "", "r processes": looked, "r .found": found, "^uname": "Linux\n"}
+
+    def _default(self) -> str:
+        manager = self.x_session_manager
+        return self.default or (f"x-session-manager\n{manager}" if manager else "")
 
     def with_script(self, path: str, text: str) -> "Box":
         return replace(self, scripts={**self.scripts, path: text})
@@ -197,6 +203,31 @@ def test_another_desktop_as_the_systems_session_manager() -> None:
         "developer has no ~/.xsession, and x-session-manager leads to /usr/bin/openbox-session,"
         " not startxfce4 or xfce4-session"
     )
+
+
+I3 = {"/usr/share/xsessions/i3.desktop": "[Desktop Entry]\nExec=i3\nTryExec=i3\n"}
+
+
+def test_a_window_manager_alone_is_a_session_where_there_is_no_session_manager() -> None:
+    box = Box(sessions=I3, default="x-window-manager\n/usr/bin/i3", programs=("i3", "/usr/bin/i3", "/bin/sh"))
+    verdict = desktop(box, check=DesktopCheck(session="i3", user="developer"))
+    assert (verdict.outcome, "xrdp by x-window-manager" in verdict.actual) == (CheckOutcome.PASSED, True)
+
+
+def test_a_window_manager_is_not_started_where_a_session_manager_comes_first() -> None:
+    verdict = desktop(Box(sessions=I3), check=DesktopCheck(session="i3", user="developer"))
+    assert "x-session-manager leads to /usr/bin/startxfce4, not i3" in verdict.message
+
+
+def test_a_session_is_known_by_any_name_of_its_program() -> None:
+    cinnamon = {"/usr/share/xsessions/cinnamon.desktop": "[Desktop Entry]\nExec=cinnamon-session-cinnamon\n"}
+    box = Box(
+        sessions=cinnamon,
+        default="x-session-manager\n/usr/bin/cinnamon-session\n"
+        "/usr/bin/x-session-manager\n/usr/bin/cinnamon-session-cinnamon\n/usr/bin/cinnamon-session",
+        programs=("cinnamon-session-cinnamon", "/usr/bin/cinnamon-session", "/bin/sh"),
+    )
+    assert desktop(box, check=DesktopCheck(session="cinnamon", user="developer")).outcome is CheckOutcome.PASSED
 
 
 @pytest.mark.parametrize(

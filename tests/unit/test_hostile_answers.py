@@ -18,7 +18,7 @@ from kvm_action.boot import LINE_LIMIT, BootLog
 from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
 from kvm_action.renewal import said
-from kvm_action.wait import Deadline
+from kvm_action.wait import Clock, Deadline
 
 KEYS = st.sampled_from(["return", "pid", "exited", "exitcode", "out-data", "err-data", "error", "v1", "errors"])
 JSON = st.recursive(
@@ -111,8 +111,8 @@ def test_a_result_of_cloud_init_that_is_nested_without_end_is_an_error() -> None
     assert "is not what it should be" in cloud_init_errors(DEEP)[0]
 
 
-def watch(file: io.BytesIO) -> BootWatch:
-    return BootWatch(file, lambda _event: None, Patience(*[timedelta(seconds=30)] * 3))
+def watch(file: io.BytesIO, clock: Clock = time.monotonic) -> BootWatch:
+    return BootWatch(file, lambda _event: None, Patience(*[timedelta(seconds=30)] * 3), clock)
 
 
 def test_a_console_that_floods_ends_the_boot_says_so_and_keeps_only_its_beginning() -> None:
@@ -136,6 +136,27 @@ def test_a_machine_that_is_up_may_print_as_much_as_it_likes() -> None:
     assert chatty.trouble("") is None
 
 
+def test_a_flood_after_the_login_is_read_in_part_and_its_last_words_are_heard() -> None:
+    now, read = [0.0], [0]
+    flooded = watch(io.BytesIO(), lambda: now[0])
+    flooded.on_console(b"x" * FILE_LIMIT + b"\ne2e login: ")
+    feed = flooded.log.feed
+
+    def counting(data: bytes, at: float) -> list[str]:
+        read[0] += len(data)
+        return feed(data, at)
+
+    flooded.log.feed = counting  # type: ignore[method-assign]
+    for second in range(3):
+        now[0] = second
+        for _ in range(100):
+            flooded.on_console(b"Reached target \n" * 4096)
+    flooded.on_console(b"[   99.1] Linux version 6.1\nKernel panic - not syncing: it was too much\n")
+    assert (flooded.log.boots, flooded.log.tail[-1]) == (1, "Kernel panic - not syncing: it was too much")
+    assert flooded.log.diagnosis is not None
+    assert read[0] < 1 << 19
+
+
 @pytest.mark.parametrize(
     "text",
     ["error: ", "error: file ", "error: no such ", "Gave up waiting for ", "Reached target ", "Cloud-init v.",
@@ -148,3 +169,14 @@ def test_no_line_takes_the_console_reader_long(text: str) -> None:
     for _ in range(5):
         log.feed(line + b"\n", 0)
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("text", ["error: file ", "Reached target ", "Cloud-init ", "systemd 1 ", "ALERT! "])
+def test_a_long_line_takes_no_longer_than_the_same_in_short_lines(text: str) -> None:
+    def seconds(length: int) -> float:
+        lines = (text * length)[:length].encode() + b"\n"
+        began = time.process_time()
+        BootLog().feed(lines * ((1 << 18) // length), 0)
+        return time.process_time() - began
+
+    assert min(seconds(LINE_LIMIT) for _ in range(3)) < 3 * max(seconds(LINE_LIMIT // 8) for _ in range(3))
