@@ -29,7 +29,6 @@ _STILL_THERE: Final = timedelta(seconds=30)
 ARTIFACT_LIMIT: Final = 256 << 20
 
 
-
 @dataclass(frozen=True)
 class Step:
     """A step of the story. Raises Skipped when it has no meaning here, an E2EError when it fails."""
