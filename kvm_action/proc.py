@@ -16,7 +16,7 @@ from typing import IO, Final, NoReturn, cast
 from kvm_action.errors import HostError
 from kvm_action.shortage import lack_of
 from kvm_action.units import format_size
-from kvm_action.wait import Deadline
+from kvm_action.wait import Deadline, until
 
 Process = subprocess.Popen[bytes]
 """A program that was started."""
@@ -186,19 +186,28 @@ def become(argv: Sequence[str | Path], package: str) -> NoReturn:
         ) from error
 
 
+def has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Has a program that `start` started ended? It is not waited for, so that its group is still its own."""
+    if process.returncode is not None:
+        return True
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:
+        return True
+
+
 def end(process: "subprocess.Popen[bytes]", grace: timedelta) -> None:
     """Ask a program that `start` started, and its children, to end; wait ``grace`` for that, then kill them."""
-    if process.poll() is None:
+    if not has_ended(process):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(grace.total_seconds())
+        until(lambda: has_ended(process), Deadline(grace), every=0.02)
     kill_group(process)
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a program that `start` started, with all its children, if it still runs. Never raises."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
+    """Kill a program that `start` started, with all its children, unless its end was waited for. Never raises."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

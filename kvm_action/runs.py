@@ -97,18 +97,18 @@ class Leftover:
 
 
 def read_lease(folder: Path) -> Lease | None:
-    """The lease of a run's folder, None when there is none, or what is there is none.
+    """The lease of a run's folder, None when there is no readable one.
 
-    Raises HostError when this host does not let us read it now, which says nothing of the run.
+    Raises HostError when this host has no more files or memory for us now, which says nothing of the run.
     """
     try:
         return Lease.from_json((folder / FILE_NAME).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except ValueError:
         return None
     except OSError as error:
-        raise lack_of(error) or HostError(
-            f"the lease of {folder} cannot be read: {error.strerror}", "is the folder this user's?"
-        ) from error
+        if lack := lack_of(error):
+            raise lack from error
+        return None
 
 
 def kept_leases(runs: Path) -> list[Lease]:

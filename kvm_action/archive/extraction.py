@@ -34,7 +34,7 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken at most: ``bytes`` of content, and ``entries`` of any kind, with the folders they need."""
+    """What is taken at most: ``bytes`` of content, ``entries`` of any kind, and as many folders for them."""
 
     bytes: int
     entries: int = 10_000
@@ -61,6 +61,7 @@ class _Extraction:
     into: Path
     limits: Limits
     _entries: int = 0
+    _folders: int = 0
     _bytes: int = 0
     _links: dict[PurePosixPath, str] = field(default_factory=dict)
     _paths: list[Path] = field(default_factory=list)
@@ -79,14 +80,10 @@ class _Extraction:
 
     def take_all(self, archive: TarFile) -> None:
         for member in archive:
-            self._count()
+            self._entries += 1
+            if self._entries > self.limits.entries:
+                raise TooMuchError(f"only the first {self.limits.entries} files were copied")
             self._take(archive, member)
-
-    def _count(self) -> None:
-        """One more of what the limit of entries bounds, folders on the way included."""
-        self._entries += 1
-        if self._entries > self.limits.entries:
-            raise TooMuchError(f"only the first {self.limits.entries} files and folders were copied")
 
     def _take(self, archive: TarFile, member: TarInfo) -> None:
         if member.size < 0:
@@ -140,7 +137,9 @@ class _Extraction:
             if not stat.S_ISDIR(folder.lstat().st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "a file stands where its folder should be")
         except FileNotFoundError:
-            self._count()
+            self._folders += 1
+            if self._folders > self.limits.entries:
+                raise TooMuchError(f"only files in the first {self.limits.entries} folders were copied") from None
             folder.mkdir()
 
     def make_links(self) -> None:

@@ -10,6 +10,7 @@ from kvm_action.errors import CommandTimeoutError, GuestConnectionError, HostErr
 from kvm_action.guest import Guest
 from kvm_action.hypervisor.agent import Agent
 from kvm_action.hypervisor.domain import Domain
+from kvm_action.patience import stretched
 from kvm_action.wait import Deadline
 
 COMMANDS: Final = {
@@ -21,7 +22,7 @@ COMMANDS: Final = {
     "cloud-init-output.log": "cat /var/log/cloud-init-output.log",
 }
 EACH: Final = timedelta(seconds=20)
-_PING: Final = timedelta(seconds=3)
+_PING: Final = timedelta(seconds=5)
 
 Ask = Callable[[str], bytes | None]
 """Runs a shell command in the guest as root; its output, None when the guest does not answer."""
@@ -29,7 +30,7 @@ Ask = Callable[[str], bytes | None]
 
 def agent_answers(domain: Domain) -> bool:
     """Does the guest agent answer? It needs neither network nor SSH."""
-    return Agent(domain).answers(Deadline(timedelta()), _PING)
+    return Agent(domain).answers(Deadline(timedelta()), stretched(_PING))
 
 
 def save(ask: Ask, into: Path) -> int:

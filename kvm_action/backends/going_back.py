@@ -52,7 +52,7 @@ def go_back(machine: Opened, name: str) -> WentBack:
     way = way_to(next(each for each in found if each.name == name), found, machine.snapshots)
     mark = _leave_mark(machine)
     began = time.monotonic()
-    _revert(machine, name, way)
+    lost = _revert(machine, name, way)
     seconds = time.monotonic() - began
     machine.domain.keep(machine.kept.lease.to_json())
     address = reach(machine)
@@ -67,6 +67,8 @@ def go_back(machine: Opened, name: str) -> WentBack:
         _note_proved(machine.snapshots, name)
     else:
         proofs.append("no file could be written before, so that nothing shows that it went back")
+    if lost:
+        proofs.append(f"libvirt does not know these snapshots any more: {lost}")
     return WentBack(round(seconds, 3), clock, tuple(proofs))
 
 
@@ -103,9 +105,9 @@ def way_to(wanted: Snapshot, others: Sequence[Snapshot], of_machine: Snapshots) 
     return of_machine.require_ability()
 
 
-def _revert(machine: Opened, name: str, way: Way) -> None:
+def _revert(machine: Opened, name: str, way: Way) -> str:
     try:
-        snapshots.revert(machine.domain, name, way, machine.snapshots.files)
+        return snapshots.revert(machine.domain, name, way, machine.snapshots.files)
     except HostError as error:
         if machine.domain.is_running:
             raise HostError(error.message, "the machine runs on as it was") from error

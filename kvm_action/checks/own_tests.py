@@ -26,15 +26,15 @@ _NO_TESTS: Final = 5
 _PRINTED: Final = 1 << 20
 _GRACE: Final = timedelta(seconds=1)
 _ENDED: Final = "its tests were ended before they were done"
-_ENDED_WHY: Final = "the connection to the guest was lost"
+_ENDED_WHY: Final = "the run ended"
 _OUTCOMES: Final = {Failure: CheckOutcome.FAILED, Error: CheckOutcome.ERROR, Skipped: CheckOutcome.SKIPPED}
 
 
-def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path, lost: Event) -> tuple[CheckResult, ...]:
+def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path, over: Event) -> tuple[CheckResult, ...]:
     """One result for each test of the file; a single error when pytest could not run them.
 
     ``folder`` is the plan's. Neither the user's pytest configuration nor ours has a part in it, but a conftest.py
-    beside the file has. When ``lost`` is set, the guest is gone or the run is over, and pytest is ended at once.
+    beside the file has. When ``over`` is set, nobody waits for it any more, and pytest is ended at once.
     """
     path = (folder / check.path).absolute()
     if not path.exists():
@@ -46,24 +46,24 @@ def run_own_tests(check: TestinfraCheck, access: SshAccess, folder: Path, lost: 
         report = place / "junit.xml"
         command = pytest_command(check, path, access.host, config, report)
         try:
-            ended = _run(command, folder, place, check.timeout, lost)
+            ended = _run(command, folder, place, check.timeout, over)
         except HostError as error:
             return (_error(check, "pytest did not run", error.message),)
         if ended is None:
-            return (_error(check, _ENDED, _ENDED_WHY) if lost.is_set() else _overdue(check),)
+            return (_error(check, _ENDED, _ENDED_WHY) if over.is_set() else _overdue(check),)
         return _results(check, report, ended)
 
 
 def _run(
-    command: list[str | Path], folder: Path, place: Path, timeout: timedelta, lost: Event
+    command: list[str | Path], folder: Path, place: Path, timeout: timedelta, over: Event
 ) -> proc.Completed | None:
-    """Run pytest to its end; None when it was ended before, by its time limit or since ``lost`` was set."""
+    """Run pytest to its end; None when it was ended before, by its time limit or since ``over`` was set."""
     environment = {"PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"}
     with (place / "stdout").open("w+b") as stdout, (place / "stderr").open("w+b") as stderr:
         process = proc.start(command, cwd=folder, environment=environment, stdout=stdout, stderr=stderr)
         try:
-            until(lambda: lost.is_set() or process.poll() is not None, Deadline(timeout))
-            is_whole = process.poll() is not None
+            until(lambda: over.is_set() or proc.has_ended(process), Deadline(timeout))
+            is_whole = proc.has_ended(process)
         finally:
             proc.end(process, _GRACE)
         if not is_whole:

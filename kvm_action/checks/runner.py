@@ -66,8 +66,9 @@ def run_checks(
     batches = Batches(guest)
     looks = [check for check in checks if isinstance(check, LookCheck)]
     foresight = pool.submit(batches.foresee, foreseen(looks) if looks else ())
-    lost = Event()
-    round_ = _Round(guest, folder, host_over(batches), foresight, Rdp(guest, batches.ask, screenshots, lost), lost)
+    lost, over = Event(), Event()
+    rdp = Rdp(guest, batches.ask, screenshots, lost)
+    round_ = _Round(guest, folder, host_over(batches), foresight, rdp, lost, over)
     results: list[CheckResult] = []
 
     def tell(check: Check, line: int, found: Found) -> None:
@@ -85,6 +86,7 @@ def run_checks(
     finally:
         whole = [(check, line, found.result()) for check, line, found in waiting if _is_whole(found)]
         lost.set()
+        over.set()
         pool.shutdown(wait=False, cancel_futures=True)  # when interrupted, their commands end with the session
         for each in whole:
             tell(*each)
@@ -117,6 +119,8 @@ class _Round:
     foresight: Future[None]
     rdp: Rdp
     lost: Event
+    over: Event
+    """Set when nobody waits for a check any more."""
     logins: list[tuple[str, Future[Found]]] = field(default_factory=list)
     slots: Semaphore = field(default_factory=lambda: Semaphore(_COMMANDS_AT_ONCE))
 
@@ -138,7 +142,7 @@ class _Round:
 
     def _own_tests(self, check: TestinfraCheck) -> Verdict | Found:
         if access := self.guest.ssh_access():
-            return run_own_tests(check, access, self.folder, self.lost)
+            return run_own_tests(check, access, self.folder, self.over)
         return Verdict(CheckOutcome.SKIPPED, message="testinfra files need a machine with SSH")
 
     def _explain(self, error: Exception) -> str:

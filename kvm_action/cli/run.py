@@ -174,11 +174,12 @@ def output_folder(path: Path) -> Path:
 def require_only_a_runs(out: Path) -> None:
     """Whatever is in the folder is told, and uploaded, as the run's. Raises PlanError when it is another's."""
     try:
-        foreign = sorted(path.name for path in out.iterdir() if not _is_a_runs(path.name))
+        there = {path.name for path in out.iterdir()} - {"lost+found"}
     except OSError as error:
         raise HostError(
             f"cannot read the output folder {out}: {error.strerror}", "choose another --out"
         ) from error
+    foreign = sorted(name for name in there if not ("events.jsonl" in there and _is_a_runs(name)))
     if foreign:
         named = ", ".join(plain_line(name, 60) for name in foreign[:_NAMED]) + ("…" if foreign[_NAMED:] else "")
         raise PlanError(

@@ -122,7 +122,7 @@ class Session:
         try:
             yield pump
         except OutOfTimeError:
-            self._kill(pump.session)
+            self._kill(pump.session, min(timeout, KILL_TIME))
             raise overdue(doing, timeout, said) from None
         finally:
             pump.close()
@@ -133,12 +133,12 @@ class Session:
             raise GuestConnectionError(f"the container ended during {doing}", "see console.log")
         return status
 
-    def _kill(self, session: int | None) -> None:
+    def _kill(self, session: int | None, allowed: timedelta) -> None:
         """End a command for good; a failure here must not hide the time-out."""
         if session is None:
             return
         with suppress(GuestConnectionError, HostError, OutOfTimeError):
-            line, deadline = (kill_command(session), False), Deadline(KILL_TIME)
+            line, deadline = (kill_command(session), False), Deadline(allowed)
             pump = begin(
                 self._container.engine, self._container.id, Login(), line, (deadline, LastWords(Kept(0)), ())
             )

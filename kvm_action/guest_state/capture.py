@@ -98,7 +98,9 @@ def _state(found: Mapping[str, bytes], watched: Watched) -> GuestState:
         contents={},
         hashes={},
         units={
-            name: state for name, state in units.items() if name not in by_bus and not may_change.match_file(name)
+            name: state
+            for name, state in units.items()
+            if (name not in by_bus or state.startswith("failed")) and not may_change.match_file(name)
         },
         ports=frozenset(port for port in ports if not may_change.match_file(port)),
     )

@@ -41,10 +41,11 @@ def take(domain: Domain, name: str, description: str, folder: Path) -> None:
         domain.raw.snapshotCreateXML(xml)
 
 
-def revert(domain: Domain, name: str, folder: Path) -> None:
+def revert(domain: Domain, name: str, folder: Path) -> str:
     """Restore the memory on a fresh layer. What the machine is now is saved before, and restored if that fails.
 
-    Raises HostError, libvirtError.
+    Returns the snapshots that libvirt does not know any more, with its reasons; empty for none. Raises HostError,
+    libvirtError.
     """
     raw = domain.raw.snapshotLookupByName(name)
     memory = memory_file(raw.getXMLDesc())
@@ -64,8 +65,7 @@ def revert(domain: Domain, name: str, folder: Path) -> None:
         refused = _define(domain, known, name if is_back else before)
         with suppress(OSError):
             present.unlink()
-    if refused:
-        raise HostError(f"the machine went back, but libvirt does not know these snapshots any more: {refused}")
+    return refused
 
 
 def forget(domain: Domain, name: str) -> None:

@@ -91,23 +91,27 @@ def memory_bytes(domain: Domain, name: str) -> int:
     return max((int(each["vm-state-size"]) for each in found), default=0)
 
 
-def revert(domain: Domain, name: str, way: Way, files: Path) -> None:
-    """Go back, and run. Raises HostError; the caller sees whether the machine is still there."""
+def revert(domain: Domain, name: str, way: Way, files: Path) -> str:
+    """Go back, and run. Returns the snapshots that were lost by that, with reasons; empty for none.
+
+    Raises HostError; the caller sees whether the machine is still there.
+    """
     try:
         with in_our_words(f"{domain.name} did not go back to “{name}”"):
-            _revert(domain, name, way, files)
+            return _revert(domain, name, way, files)
     finally:
         _go_on(domain)
 
 
-def _revert(domain: Domain, name: str, way: Way, files: Path) -> None:
+def _revert(domain: Domain, name: str, way: Way, files: Path) -> str:
+    if way is Way.RESTORE:
+        return external_snapshots.revert(domain, name, files)
     if way is Way.LIBVIRT:
         wanted = domain.raw.snapshotLookupByName(name)
         domain.raw.revertToSnapshot(wanted, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
-    elif way is Way.RESTORE:
-        external_snapshots.revert(domain, name, files)
     else:
         _load(domain, name)
+    return ""
 
 
 def _go_on(domain: Domain) -> None:

@@ -23,8 +23,8 @@ from kvm_action.units import format_size
 from kvm_action.wait import Deadline
 
 COPY_TIME: Final = timedelta(minutes=10)
-_QUICK: Final = timedelta(seconds=2)
-"""What an interrupted run still has for its artifacts: GitHub kills within ten seconds."""
+_QUICK: Final = timedelta(seconds=1)
+"""What an interrupted run still has for all its artifacts: GitHub kills within ten seconds."""
 _STILL_THERE: Final = timedelta(seconds=30)
 ARTIFACT_LIMIT: Final = 256 << 20
 
@@ -127,14 +127,21 @@ def hidden(result: CheckResult, mask: Mask) -> CheckResult:
     )
 
 
-def fetch_artifacts(context: RunContext, allowed: timedelta = COPY_TIME) -> None:
-    """Copy what the plan calls artifacts, all within ``allowed``; what is missing is a note, not a failure."""
+def fetch_artifacts(context: RunContext, within: Deadline | None = None) -> None:
+    """Copy what the plan calls artifacts; what is missing is a note, not a failure.
+
+    Each may take ``COPY_TIME``, unless there is no more time for all of them than ``within``.
+    """
     context.has_artifacts = True
-    deadline = Deadline(allowed)
     for pattern in context.loaded.plan.artifacts:
-        left = timedelta(seconds=deadline.left)
+        allowed = COPY_TIME if within is None else timedelta(seconds=within.left)
+        if not allowed:
+            context.sink(Note(text=f"artifacts {pattern}: no time was left", warning=True))
+            continue
         try:
-            got = context.guest.get(pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=left)
+            got = context.guest.get(
+                pattern, context.out / "artifacts", limit_bytes=ARTIFACT_LIMIT, timeout=allowed
+            )
         except RunEndedError:
             raise
         except E2EError as error:
@@ -182,7 +189,7 @@ def evidence(context: RunContext) -> str:
         raise Skipped("nothing failed")
     quickly = failure.failure_class is FailureClass.INTERRUPTED
     if context.guest_is_open and not context.has_artifacts:
-        fetch_artifacts(context, _QUICK if quickly else COPY_TIME)
+        fetch_artifacts(context, Deadline(_QUICK) if quickly else None)
     if context.guest_is_open and failure.step is StepName.PROVISION and not quickly:
         note_packages(context)
     try:

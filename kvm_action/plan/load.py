@@ -17,7 +17,7 @@ from kvm_action.plan.model import Plan
 from kvm_action.plan.overrides import override
 from kvm_action.plan.problem import KeyPath, Problem, SourceError, Span
 from kvm_action.plan.render import invalid_plan
-from kvm_action.plan.schema import wants_text
+from kvm_action.plan.schema import is_secret, wants_text
 from kvm_action.plan.source import Source, parse
 
 MAX_BYTES: Final = 1 << 20
@@ -67,7 +67,7 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> LoadedPlan:
     except SourceError as error:
         raise invalid_plan(path, text, Source(problems=[error.problem])) from error
     for argument in overrides:
-        override(source, argument, wants_text)
+        override(source, argument, is_text=wants_text, is_secret=is_secret)
     plan = _validated(source, path)
     source.problems += _missing_files(source, path.parent)
     if source.problems or not plan:
@@ -78,7 +78,7 @@ def load_plan(path: Path, overrides: Sequence[str] = ()) -> LoadedPlan:
 def mistake_in(argument: str) -> str:
     """What is wrong with an override (``machine.memory=8``) whatever the plan is; empty when nothing is."""
     source = parse("provision: {run: x}")
-    override(source, argument, wants_text)
+    override(source, argument, is_text=wants_text, is_secret=is_secret)
     _validated(source, Path())
     return "; ".join(problem.message for problem in source.problems)
 

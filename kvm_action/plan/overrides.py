@@ -15,11 +15,14 @@ _KEY: Final = re.compile(r"[\w.-]*")
 _STRUCTURED: Final = ("[", "{", '"', "'")
 
 
-def override(source: Source, argument: str, wants_text: Callable[[KeyPath], bool]) -> None:
+Judge = Callable[[KeyPath], bool]
+
+
+def override(source: Source, argument: str, *, is_text: Judge, is_secret: Judge) -> None:
     """Put the value of ``argument`` (``key.path=value``) in its place; a mistake goes to ``source.problems``.
 
-    Where ``wants_text``, the value is text as it stands: ``0123`` and ``true`` too. Elsewhere it is YAML when it
-    begins with a bracket or a quote, and otherwise one plain scalar.
+    A secret is text as it stands, quotes too. Other text is so as well, ``0123`` and ``true`` too, but without the
+    quotes around it. Elsewhere the value is YAML when it begins with a bracket or a quote, else one plain scalar.
     """
     key, separator, value = argument.partition("=")
     span = Span(0, 0, argument=_shown(key))
@@ -30,7 +33,8 @@ def override(source: Source, argument: str, wants_text: Callable[[KeyPath], bool
         path = _resolve(source, names)
         source.forget(path)
         source.key_spans[path] = span
-        node = _text(value) if wants_text(path) else _node(value)
+        stands = is_text(path) and (is_secret(path) or not _is_quoted(value))
+        node = _text(value) if stands and value else _node(value)
         source.data = _put(source.data, path, Reader(source, span).read(node, path))
     except SourceError as error:
         source.problems.append(Problem(span, error.problem.message, error.problem.hint))
@@ -70,6 +74,10 @@ def _put(data: object, path: KeyPath, value: object) -> object:
     mapping = data if isinstance(data, dict) else {}
     mapping[part] = _put(mapping.get(part), rest, value)
     return mapping
+
+
+def _is_quoted(value: str) -> bool:
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
 
 
 def _text(value: str) -> Node:

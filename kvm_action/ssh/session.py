@@ -159,7 +159,7 @@ class Session:
         try:
             yield pump
         except OutOfTimeError:
-            self._kill(pump.session)
+            self._kill(pump.session, min(timeout, KILL_TIME))
             raise overdue(doing, timeout, said) from None
         except BROKEN as error:
             if self.is_alive:
@@ -182,12 +182,12 @@ class Session:
             raise cannot_copy(tree, ended.status, bytes(answer.stderr))
         return packed.bytes
 
-    def _kill(self, session: int | None) -> None:
+    def _kill(self, session: int | None, allowed: timedelta) -> None:
         """End a command for good, if the guest still can; a failure here must not hide the time-out."""
         if session is None:
             return
         with suppress(GuestConnectionError, HostError, OutOfTimeError, *BROKEN):
-            deadline = Deadline(KILL_TIME)
+            deadline = Deadline(allowed)
             channel = self._link.execute(kill_command(session), deadline)
             Pump(self._link, channel, deadline, lambda _stream, _data: None).run()
             channel.close()

@@ -145,14 +145,20 @@ def test_the_limit_of_entries_stops_the_copy_and_says_so(tmp_path: Path) -> None
     many = [entry(f"f{number}") for number in range(20)]
     received = taken(tmp_path, *many, limits=Limits(bytes=50, entries=5))
     assert len(received.paths) == 5
-    assert received.notes == ("only the first 5 files and folders were copied",)
+    assert received.notes == ("only the first 5 files were copied",)
 
 
-def test_folders_on_the_way_count_as_entries_since_a_name_may_have_many(tmp_path: Path) -> None:
+def test_folders_have_the_same_limit_since_a_name_may_have_many(tmp_path: Path) -> None:
     deep = [entry(f"{number}/" + "a/" * 90 + "f", b"x") for number in range(3)]
     received = taken(tmp_path, *deep, limits=Limits(bytes=50, entries=100))
-    assert received.notes == ("only the first 100 files and folders were copied",)
-    assert (len(received.paths), sum(path.is_dir() for path in tmp_path.rglob("*"))) == (1, 98)
+    assert received.notes == ("only files in the first 100 folders were copied",)
+    assert (len(received.paths), sum(path.is_dir() for path in tmp_path.rglob("*"))) == (1, 100)
+
+
+def test_an_honest_tree_of_many_folders_comes_whole(tmp_path: Path) -> None:
+    tree = [entry(f"{folder}/{number}", b"x") for folder in range(9) for number in range(11)]
+    received = taken(tmp_path, *tree, limits=Limits(bytes=200, entries=100))
+    assert (len(received.paths), received.notes) == (99, ())
 
 
 def test_a_name_too_deep_to_be_walked_later_is_left_out(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from kvm_action.errors import ExitCode, PlanError
 from kvm_action.plan.load import load_plan
-from kvm_action.plan.model import Keep
+from kvm_action.plan.model import Keep, Plan
 from kvm_action.plan.render import InvalidPlanError
 from kvm_action.plan.rerun import SecondRun
 from kvm_action.plan.schema import plan_schema
@@ -295,13 +295,36 @@ def test_what_is_no_secret_stays_readable(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "value", ["0123456789", "true", "null", "1e10", "12345678901234567890", "'a'", "[a", " a "]
 )
-def test_text_of_an_override_is_taken_as_it_stands(tmp_path: Path, value: str) -> None:
-    overrides = [f"provision.env.TOKEN={value}", f"user.password={value}", f"provision.run={value}"]
+def test_a_secret_of_an_override_is_taken_as_it_stands(tmp_path: Path, value: str) -> None:
+    overrides = [f"provision.env.TOKEN={value}", f"user.password={value}"]
     plan = load_plan(write(tmp_path, WHOLE), overrides).plan
     assert plan.provision.env["TOKEN"].get_secret_value() == value
     assert plan.user.password
     assert plan.user.password.get_secret_value() == value
-    assert plan.provision.run == value
+
+
+@pytest.mark.parametrize(
+    ("argument", "read"),
+    [
+        ('provision.run="a\\nb"', "a\nb"),
+        ("provision.run='0123'", "0123"),
+        ("provision.run=0123", "0123"),
+        ("provision.run=true", "true"),
+        ('provision.run="a', '"a'),
+    ],
+)
+def test_quotes_around_text_that_is_no_secret_are_yamls(tmp_path: Path, argument: str, read: str) -> None:
+    assert plan_of(tmp_path, argument).provision.run == read
+
+
+def test_an_empty_secret_is_refused_since_it_was_most_likely_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="found nothing"):
+        plan_of(tmp_path, "provision.env.TOKEN=")
+
+
+def plan_of(folder: Path, argument: str) -> Plan:
+    (folder / "plan.yml").write_text("provision: {run: x}\n")
+    return load_plan(folder / "plan.yml", [argument]).plan
 
 
 def test_an_override_that_is_no_text_is_still_read_as_yaml(tmp_path: Path) -> None:
