@@ -4,6 +4,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,21 +26,36 @@ def artifact_name(plan: str, job: str, index: str, attempt: str, run: str) -> st
 
 
 def stage(out: Path, into: Path, what: frozenset[Upload]) -> bool:
-    """Fill the folder ``into`` with what of ``out`` is wanted; False when that is nothing.
+    """Fill the folder ``into`` with what of ``out`` is wanted; False when that is nothing. `pack` does the rest.
 
     Raises HostError when the host does not let us.
     """
-    try:
+    with _explained(f"could not prepare the artifact in {into}"):
         into.mkdir(parents=True, exist_ok=True)
         for file in _wanted(out, what):
             _link(file, into / Path(*(legal_name(part) for part in file.relative_to(out).parts)))
-        if Upload.REPORT in what and (out / FROM_GUEST).is_dir():
-            _pack(out / FROM_GUEST, into / f"{FROM_GUEST}.tar")
         return any(into.iterdir())
+
+
+def pack(out: Path, into: Path, what: frozenset[Upload]) -> None:
+    """Add the guest's own files to what was staged, as one tar, whole or not at all. Raises HostError."""
+    if Upload.REPORT not in what or not (out / FROM_GUEST).is_dir():
+        return
+    packed = into / f"{FROM_GUEST}.tar"
+    with _explained("the plan's artifacts are not in the artifact"):
+        try:
+            _pack(out / FROM_GUEST, packed)
+        except BaseException:
+            packed.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise HostError(
-            f"could not prepare the artifact in {into}: {error.strerror}", "Is the disk full?"
-        ) from error
+        raise HostError(f"{what}: {error.strerror}", "Is the disk full?") from error
 
 
 def link_text(staged: Path, what: frozenset[Upload]) -> str:

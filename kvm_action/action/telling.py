@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
 
-from kvm_action.action.artifact import artifact_name, link_text, stage
+from kvm_action.action.artifact import artifact_name, link_text, pack, stage
 from kvm_action.action.inputs import CheckRunWish, HistoryWish, Inputs
 from kvm_action.action.outputs import outputs_of, outputs_without_result
 from kvm_action.action.refusal import refusal_annotations, refusal_lines, refusal_summary
@@ -77,13 +77,17 @@ class Telling:
         if inputs.summary:
             self.summary(markdown(result, SUMMARY_LIMIT - LINK_ROOM))
         self.annotate(self.annotations_of(result))
+        self.safely(lambda: pack(out, self._staged(result), inputs.upload))
 
     def annotations_of(self, result: RunResult) -> tuple[Annotation, ...]:
         """What to remark on it, with paths of the repository."""
         return annotations(result, self._checkout())
 
+    def _staged(self, result: RunResult) -> Path:
+        return self.temporary / f"kvm-e2e-artifact-{result.id}"
+
     def _stage(self, result: RunResult, out: Path, inputs: Inputs) -> None:
-        folder = self.temporary / f"kvm-e2e-artifact-{result.id}"
+        folder = self._staged(result)
         if stage(out, folder, inputs.upload):
             name = inputs.artifact_name or artifact_name(
                 result.plan.name, self.job.job, self.index, self.job.attempt, result.id

@@ -231,6 +231,12 @@ class ContainerMachine:
 
     def explain(self, error: E2EError) -> E2EError:
         """What a broken session, or a script that failed of the container's limits, really means."""
+        try:
+            return self._explained(error)
+        except HostError as silent:  # Docker's daemon is gone, so nobody knows
+            return silent
+
+    def _explained(self, error: E2EError) -> E2EError:
         if isinstance(error, GuestConnectionError | CommandTimeoutError) and self.has("container"):
             return self._explain_silence(error)
         if isinstance(error, ProvisionError) and self._sessions:

@@ -13,7 +13,7 @@ from kvm_action.containers.engine import GONE, SAYS_NO, Engine, told, with_patie
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.hijacked import Hijacked
 from kvm_action.containers.spec import ContainerSpec, configuration
-from kvm_action.errors import RunEndedError
+from kvm_action.errors import HostError, RunEndedError
 from kvm_action.procfs import Host
 from kvm_action.results import SnapshotInfo
 
@@ -57,12 +57,14 @@ class Container:
         return facts
 
     def is_running(self) -> bool:
-        """Does it run?"""
+        """Does it run? Raises HostError when Docker does not tell."""
         try:
-            facts = self.engine.api.inspect_container(self.id)
-        except SAYS_NO:
-            return False
-        return bool(facts["State"]["Running"])
+            with told("inspect the container", hint="did its daemon stop or restart? `docker info` asks it"):
+                return bool(self.engine.api.inspect_container(self.id)["State"]["Running"])
+        except HostError as error:
+            if isinstance(error.__cause__, GONE):
+                return False
+            raise
 
     def address(self) -> str:
         """Its first address, empty when it has none."""

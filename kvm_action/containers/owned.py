@@ -1,7 +1,7 @@
 """Containers that carry our lease: found by their labels alone, removed when the lease is dead.
 
-A process id means something only where it was taken: another container with this daemon's socket has its own. So a
-lease is judged only by processes of the same place (PID namespace); those of other places are left alone.
+A process id means something only where it was taken: another container with this daemon's socket has its own. An
+owner there is taken for alive for a day, as `leases` says.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from kvm_action.containers.container import SNAPSHOTS, Container
 from kvm_action.containers.engine import SAYS_NO, Engine
-from kvm_action.containers.spec import LEASE_LABEL, PLACE_LABEL
+from kvm_action.containers.spec import LEASE_LABEL
 from kvm_action.errors import HostError
-from kvm_action.leases import FILE_NAME, Lease, place
+from kvm_action.leases import FILE_NAME, Lease
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class OwnedContainer:
 
 def labels(lease: Lease) -> dict[str, str]:
     """What a container with this lease carries."""
-    return {LEASE_LABEL: lease.to_json(), PLACE_LABEL: place()}
+    return {LEASE_LABEL: lease.to_json()}
 
 
 def owned_containers(engine: Engine) -> list[OwnedContainer]:
-    """All containers of this place with a readable lease of ours, running or not."""
+    """All containers with a readable lease of ours, running or not."""
     return [OwnedContainer(container.name, lease) for container, lease in _with_lease(engine)]
 
 
@@ -56,13 +56,13 @@ def _remove_orphans(engine: Engine) -> None:
         for image in engine.api.images(name=SNAPSHOTS):
             carried = image.get("Labels") or {}
             lease = _lease(carried)
-            if lease and carried.get(PLACE_LABEL) == place() and not lease.is_alive:
+            if lease and not lease.is_alive:
                 for tag in image["RepoTags"] or ():
                     engine.api.remove_image(tag)
 
 
 def _with_lease(engine: Engine) -> Iterator[tuple[Container, Lease]]:
-    found = engine.api.containers(all=True, filters={"label": [LEASE_LABEL, f"{PLACE_LABEL}={place()}"]})
+    found = engine.api.containers(all=True, filters={"label": [LEASE_LABEL]})
     for each in found:
         if lease := _lease(each["Labels"]):
             yield Container(engine, each["Id"], each["Names"][0].lstrip("/")), lease

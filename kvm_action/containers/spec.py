@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 LEASE_LABEL: Final = "kvm-e2e.lease"
-PLACE_LABEL: Final = "kvm-e2e.place"
-"""Where the lease's process id has a meaning (see `owned`)."""
 
 CAPABILITY: Final = "SYS_ADMIN"
 """systemd mounts; every other power that it asks for is among those that Docker gives to all containers."""

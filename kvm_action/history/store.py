@@ -115,9 +115,9 @@ class History:
         Raises PlanError when there is a file in the folder's place, HostError when the host does not let us.
         """
         records, skipped = [], []
-        for path in self._files():
+        for key, path in self._files():
             try:
-                records.append(record_of(self._document(path), path.stem))
+                records.append(record_of(self._document(path), key))
             except NotAnEntryError as error:
                 skipped.append(Skipped(path, str(error)))
         records.sort(key=lambda record: (record.started_at, record.key))
@@ -125,14 +125,20 @@ class History:
 
     def documents(self) -> Iterator[tuple[str, Document]]:
         """Each entry whole, by its key, one at a time; what cannot be read is left out (`read` names it)."""
-        for path in self._files():
+        for key, path in self._files():
             with suppress(NotAnEntryError):
-                yield path.stem, self._document(path)
+                yield key, self._document(path)
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """Each file with its key: its name, and a digest of its place where another one has that name."""
         if self.folder.exists() and not self.folder.is_dir():
             raise PlanError(f"{self.folder} is no folder", "give the folder that `kvm-e2e history add` fills")
-        return (Path(path) for path in _json_files(str(self.folder / RUNS)))
+        met: set[str] = set()
+        for path in map(Path, _json_files(str(self.folder / RUNS))):
+            place = sha256(str(path.relative_to(self.folder)).encode()).hexdigest()
+            key = f"{path.stem}-{place[:8]}" if path.stem in met else path.stem
+            met.add(path.stem)
+            yield key, path
 
     def _document(self, path: Path) -> Document:
         try:

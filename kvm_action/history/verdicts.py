@@ -1,5 +1,6 @@
 """How a plan stands (green? since when?) and how its checks did over time."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,11 +97,19 @@ def check_histories(records: Iterable[Record]) -> tuple[CheckHistory, ...]:
     """All checks, those that failed most often first."""
     seen: dict[tuple[str, str], list[tuple[Record, CheckSeen]]] = {}
     for record in records:
-        for check in record.checks:
+        for name, check in _by_name(record.checks):
             if check.outcome is not CheckOutcome.SKIPPED:
-                seen.setdefault((record.plan, check.name), []).append((record, check))
+                seen.setdefault((record.plan, name), []).append((record, check))
     found = [_check_history(plan, name, runs) for (plan, name), runs in seen.items()]
     return tuple(sorted(found, key=lambda one: (not one.is_flaky, -one.bad / one.runs, one.plan, one.name)))
+
+
+def _by_name(checks: Iterable[CheckSeen]) -> Iterator[tuple[str, CheckSeen]]:
+    """With names of their own: two checks of one file are called the same, and are not one check."""
+    met: Counter[str] = Counter()
+    for check in checks:
+        met[check.name] += 1
+        yield check.name if met[check.name] == 1 else f"{check.name} ({met[check.name]})", check
 
 
 def _check_history(plan: str, name: str, seen: Sequence[tuple[Record, CheckSeen]]) -> CheckHistory:

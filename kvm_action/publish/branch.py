@@ -1,7 +1,9 @@
 """One file on a branch that holds data, through the API: no checkout, no push, and so no race for one."""
 
 import base64
+import re
 from dataclasses import dataclass
+from random import uniform
 from typing import Final
 
 from github import GithubException, InputGitTreeElement
@@ -12,9 +14,11 @@ from kvm_action.publish.attempts import Attempts
 from kvm_action.publish.errors import PublishError
 
 NEEDS: Final = "contents: write"
-_CONFLICTS: Final = 5
-"""How often another writer may be faster than us."""
-_WAIT: Final = 0.3
+_CONFLICTS: Final = 15
+"""How often another writer may be faster than us: the jobs of a matrix end together."""
+_LONGEST_WAIT: Final = 3.0
+_FASTER: Final = re.compile(r"is at \S+ but expected|does not match|fast.forward", re.IGNORECASE)
+"""GitHub's words for it; a rule of the branch or a secret that it found is a conflict (409) too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +34,13 @@ class DataBranch:
         Who stores the same again changes nothing. Raises PublishError.
         """
         what = f"storing {path} on the branch {self.name}"
-        for _ in range(_CONFLICTS):
+        for number in range(_CONFLICTS):
             if attempts.make(lambda: self._once(path, text, message), what, NEEDS):
                 return
-            attempts.enough.wait(_WAIT)
-        raise PublishError(f"{what} failed: others wrote to it {_CONFLICTS} times while we tried", "Try again.")
+            if attempts.deadline.passed:
+                break
+            attempts.enough.wait(uniform(0, min(_LONGEST_WAIT, 0.3 * 2**number)))  # noqa: S311 - no secret
+        raise PublishError(f"{what} failed: others wrote to it again and again while we tried", "Try again.")
 
     def _once(self, path: str, text: str, message: str) -> bool:
         """One try; False when somebody else was faster, so that another makes sense."""
@@ -44,7 +50,7 @@ class DataBranch:
             match error.status:
                 case 404:
                     return self._begin(path, text, message)
-                case 409:
+                case 409 if _FASTER.search(_words(error)):
                     return False
                 case 422:
                     return self._replace(path, text, message, error)
@@ -60,7 +66,7 @@ class DataBranch:
         try:
             self.repository.create_git_ref(f"refs/heads/{self.name}", commit.sha)
         except GithubException as error:
-            if error.status == 422:
+            if error.status == 422 and "already exists" in _words(error):
                 return False
             raise
         return True
@@ -78,7 +84,11 @@ class DataBranch:
         try:
             self.repository.update_file(path, message, text, found.sha, branch=self.name)
         except GithubException as error:
-            if error.status == 409:
+            if error.status == 409 and _FASTER.search(_words(error)):
                 return False
             raise
         return True
+
+
+def _words(error: GithubException) -> str:
+    return str(error.data.get("message", "") if isinstance(error.data, dict) else error.data)

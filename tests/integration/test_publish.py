@@ -348,7 +348,17 @@ def test_a_conflict_is_tried_again(httpserver: HTTPServer, github: GitHub) -> No
 def test_endless_conflicts_end(httpserver: HTTPServer, github: GitHub) -> None:
     github.files["kvm-e2e-history"] = {}
     github.fail("PUT", "/contents/", *[refusing(409, "is at b but expected a")] * 50)
-    with pytest.raises(PublishError, match="others wrote to it 5 times"):
+    with pytest.raises(PublishError, match="others wrote to it again and again"):
+        branch(httpserver).put("runs/1.json", "one", "Add", attempts())
+
+
+@pytest.mark.parametrize("words", ["Changes must be made through a pull request.", "Secret detected in content"])
+def test_a_rule_that_forbids_it_is_told_and_not_taken_for_a_race(
+    httpserver: HTTPServer, github: GitHub, words: str
+) -> None:
+    github.files["kvm-e2e-history"] = {}
+    github.fail("PUT", "/contents/", *[refusing(409, words)] * 3)
+    with pytest.raises(PublishError, match=words[:20]):
         branch(httpserver).put("runs/1.json", "one", "Add", attempts())
 
 

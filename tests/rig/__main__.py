@@ -38,7 +38,8 @@ def try_out(image: str, keep: str) -> int:
         return 1
     plan = pack(image, folder)
     say(f"{image}: the runs inside tell each its line in {folder / 'progress.log'}")
-    words = ["run", plan, "--image", image, "--start", "boot", "--keep", keep, "--out", out]
+    called = ["--image", image, "--set", f"name=rig-{image}"]
+    words = ["run", plan, *called, "--start", "boot", "--keep", keep, "--out", out]
     ended = subprocess.run([TOOL, *words], check=False)
     tell(image, out)
     return 0 if ended.returncode == 0 else 1

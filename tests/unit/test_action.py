@@ -1,5 +1,6 @@
 """The action between GitHub and a run: inputs read, mistakes told at their place, names legal."""
 
+import errno
 import io
 import json
 import subprocess
@@ -13,14 +14,14 @@ from samples import HOSTILE
 from test_workflow import obeyed, parsed
 
 from kvm_action.action import inputs as inputs_module
-from kvm_action.action.artifact import artifact_name, link_text, stage
+from kvm_action.action.artifact import artifact_name, link_text, pack, stage
 from kvm_action.action.door import run_action
 from kvm_action.action.inputs import VARIABLE, CheckRunWish, Upload, read_inputs, take_texts
 from kvm_action.action.log import GroupedLog
 from kvm_action.action.outputs import NAMES, OF_UPLOAD, outputs_of
 from kvm_action.action.telling import Telling
 from kvm_action.cli.terminal.lines import PlainLines
-from kvm_action.errors import ExitCode, PlanError
+from kvm_action.errors import ExitCode, HostError, PlanError
 from kvm_action.events import CheckFinished, Note, OutputLine, RunFinished, StepFinished, StepStarted, Stream
 from kvm_action.plan.load import load_plan
 from kvm_action.plan.model import Accel, Keep
@@ -368,7 +369,9 @@ def out(tmp_path: Path) -> Path:
 
 def test_files_of_the_guest_keep_their_names_and_modes_in_a_tar(out: Path, tmp_path: Path) -> None:
     into = tmp_path / "into"
-    assert stage(out, into, frozenset({Upload.REPORT, Upload.SNAPSHOTS}))
+    wanted = frozenset({Upload.REPORT, Upload.SNAPSHOTS})
+    assert stage(out, into, wanted)
+    pack(out, into, wanted)
     names = {str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()}
     assert names == {
         *("report.html", "result.json", "snapshots.json", "guest/journal.txt", "hidden", "artifacts.tar")
@@ -376,6 +379,21 @@ def test_files_of_the_guest_keep_their_names_and_modes_in_a_tar(out: Path, tmp_p
     with tarfile.open(into / "artifacts.tar") as packed:
         member = packed.getmember("artifacts/var/a:b?c")
     assert member.mode == 0o751
+
+
+def test_a_tar_that_finds_no_room_leaves_the_rest_to_be_uploaded(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_archive: tarfile.TarFile, *_what: object, **_how: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", full)
+    into = tmp_path / "into"
+    assert stage(out, into, frozenset({Upload.REPORT}))
+    with pytest.raises(HostError, match="artifacts are not in the artifact: No space"):
+        pack(out, into, frozenset({Upload.REPORT}))
+    assert (into / "report.html").exists()
+    assert not (into / "artifacts.tar").exists()
 
 
 def test_only_what_is_wanted_is_staged(out: Path, tmp_path: Path) -> None:
@@ -389,6 +407,7 @@ def test_folders_of_a_guest_that_go_too_deep_for_recursion_are_packed(out: Path,
     try:
         subprocess.run(["mkdir", "-p", deep], check=True)
         assert stage(out, tmp_path / "into", frozenset({Upload.REPORT}))
+        pack(out, tmp_path / "into", frozenset({Upload.REPORT}))
         with tarfile.open(tmp_path / "into/artifacts.tar") as packed:
             assert len(packed.getnames()) > 1100
     finally:

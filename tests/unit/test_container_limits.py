@@ -54,6 +54,11 @@ def test_a_check_of_what_a_container_cannot_do_is_skipped_and_still_says_what_it
             "it ended with exit 1, expected was exit 0: error after shutdown of worker",
         ),
         ("port", "port 3389 listens", "nothing listens on tcp port 3389"),
+        ("file", "file /etc/sysctl.d/99-vps.conf", "there is no such file"),
+        ("file", "file /etc/ufw/ufw.conf", "it does not contain ENABLED=yes"),
+        ("file", "file /srv/shutdown/hook.sh", "there is no such file"),
+        ("command", "command command -v nft", "it ended with exit 127"),
+        ("command", "the app answers after a reboot of its worker", "it ended with exit 1"),
     ],
 )
 def test_what_the_script_did_wrong_stays_a_failure(kind: str, name: str, message: str) -> None:
@@ -66,6 +71,11 @@ def test_a_check_that_holds_is_never_touched_and_no_limit_means_no_excuse() -> N
     assert excused(passed, limits_of(ORDINARY)) is passed
     failed = check("command", "command sysctl -w x=1", "it ended with exit 255")
     assert excused(failed, limits_of(ALL_POWERS)) is failed
+
+
+def test_a_check_that_could_not_be_carried_out_is_no_limit_of_the_container() -> None:
+    lost = check("command", "command sysctl -a", "the machine was lost", CheckOutcome.ERROR)
+    assert excused(lost, limits_of(ORDINARY)) is lost
 
 
 def test_a_unit_that_excludes_containers_itself_is_known_by_systemds_own_words() -> None:

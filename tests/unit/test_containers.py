@@ -4,13 +4,17 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import docker
 import pytest
+from docker.errors import NotFound
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvm_action.containers.container import memory_groups
-from kvm_action.containers.engine import unreachable
+from kvm_action.containers.container import Container, memory_groups
+from kvm_action.containers.engine import Engine, unreachable
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.frames import Frames
 from kvm_action.containers.images import repository
@@ -55,6 +59,33 @@ def test_a_command_that_never_says_its_session_loses_nothing() -> None:
     assert mark.rest() == b"sh: not found\n"
     assert mark.session is None
     assert wrap("true", sudo=True).endswith("exec sudo -n -- sh -c true")
+
+
+@pytest.mark.parametrize(
+    ("answer", "runs"),
+    [
+        ({"State": {"Running": True}}, True),
+        ({"State": {"Running": False}}, False),
+        (NotFound("no such container"), False),
+    ],
+)
+def test_a_container_that_is_gone_does_not_run(answer: object, runs: bool) -> None:
+    assert answering(answer).is_running() is runs
+
+
+def test_a_daemon_that_does_not_answer_says_nothing_of_the_container() -> None:
+    with pytest.raises(HostError, match="Docker could not inspect the container"):
+        answering(OSError("connection refused")).is_running()
+
+
+def answering(answer: object) -> Container:
+    def inspect(_id: str) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    api = cast(docker.APIClient, SimpleNamespace(inspect_container=inspect))
+    return Container(Engine(api, "unix:///x", "1", "overlay2", 2), ID, "kvm-e2e-1")
 
 
 def test_a_container_may_mount_and_nothing_else_beyond_what_docker_gives_to_all() -> None:

@@ -19,7 +19,7 @@ from kvm_action.history.record import Record
 from kvm_action.history.regressions import Finding, Trend, findings
 from kvm_action.history.store import PACKAGES, History
 from kvm_action.history.verdicts import check_histories, standings
-from kvm_action.results import RunResult
+from kvm_action.results import CheckOutcome, RunResult
 
 USUAL = [100.0, 101.0, 99.5, 100.2, 98.9, 100.7, 101.3, 99.1]
 
@@ -188,6 +188,20 @@ def test_what_changed_since_the_last_green_run_is_named(tmp_path: Path) -> None:
         ("package vim", "9", ""),
     ]
     assert told.unknown == ()
+
+
+def test_two_checks_that_are_called_the_same_are_two_and_not_flaky(tmp_path: Path) -> None:
+    def run(number: int) -> RunResult:
+        made = histories.run_at(number, 1.0, base=samples.passed_run())
+        held = samples.checks()[0]
+        both = (held, replace(held, outcome=CheckOutcome.FAILED))
+        return replace(made, plan=replace(made.plan, script_digest="a"), checks=both)
+
+    seen = check_histories(records(tmp_path, run(0), run(1)))
+    assert sorted((one.name, one.bad, one.runs, one.is_flaky) for one in seen) == [
+        (samples.checks()[0].name, 0, 2, False),
+        (f"{samples.checks()[0].name} (2)", 2, 2, False),
+    ]
 
 
 def test_a_check_that_holds_now_and_then_with_nothing_changed_is_flaky(tmp_path: Path) -> None:

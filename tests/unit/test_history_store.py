@@ -108,6 +108,15 @@ def test_a_bare_result_json_in_the_folder_is_read_as_an_older_entry(tmp_path: Pa
     assert (folder / "old.json").read_text() == before
 
 
+def test_bare_results_of_one_name_have_keys_of_their_own(tmp_path: Path) -> None:
+    for number, run in enumerate((samples.passed_run(), samples.failed_check_run())):
+        (tmp_path / f"runs/{number}").mkdir(parents=True)
+        (tmp_path / f"runs/{number}/result.json").write_text(result_file.dumps(run))
+    keys = {record.key for record in History(tmp_path).read().records}
+    assert len(keys) == 2
+    assert keys == {key for key, _document in History(tmp_path).documents()}
+
+
 def test_numbers_that_are_none_do_not_reach_the_figures(tmp_path: Path) -> None:
     document = json.loads(result_file.dumps(samples.passed_run()))
     document["measures"] = {"memory_peak_bytes": "many", "disk_bytes": float("nan"), "provision_seconds": True}
