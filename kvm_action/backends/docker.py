@@ -59,6 +59,7 @@ from kvm_action.wait import Deadline, until
 
 FIRST_START: Final = timedelta(minutes=2)
 ASKING: Final = timedelta(seconds=10)
+_GREETING: Final = timedelta(seconds=2)
 SETTLE: Final = timedelta(seconds=0.5)
 USER_NETWORK: Final = "user"
 DOCKER_NETWORK: Final = "bridge"
@@ -343,11 +344,18 @@ class ContainerMachine:
     # --- inner
 
     def _ssh_access(self) -> SshAccess | None:
+        """None where no SSH server is installed. Raises NetworkError for one that does not answer."""
         address = Address(self.container.address(), 22)
-        if not address.host or not speaks_ssh(address, timedelta(seconds=2)):
-            return None
-        key, host_key = self.identity.user_key.private, self.identity.host_key.public
-        return write_access(self.folder.path, address, self.plan.user.name, key, host_key)
+        greeted = until(lambda: speaks_ssh(address, _GREETING), Deadline(ASKING)) if address.host else None
+        if greeted:
+            key, host_key = self.identity.user_key.private, self.identity.host_key.public
+            return write_access(self.folder.path, address, self.plan.user.name, key, host_key)
+        if self._sessions and self._sessions[0].run("test -x /usr/sbin/sshd", timeout=ASKING).ok:
+            raise NetworkError(
+                "the container's SSH server does not answer this host",
+                "did the script stop it? containers of a rootless Docker cannot be reached from the host",
+            )
+        return None
 
     def _network(self) -> str:
         network = self.plan.machine.network

@@ -1,6 +1,9 @@
 """`kvm-e2e results`: the results of several runs as one table."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,6 +13,8 @@ from kvm_action.errors import ExitCode, PlanError
 from kvm_action.report.overview import overview
 from kvm_action.results import Outcome, RunResult
 
+_ATTEMPT: Final = re.compile(r"(?P<job>kvm-e2e-.+)-(?P<attempt>[0-9]{1,4})-[0-9a-f]{6}")
+
 
 @click.command(name="results")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
@@ -17,9 +22,10 @@ from kvm_action.results import Outcome, RunResult
 def command(folder: Path, check: bool) -> ExitCode:
     """Print every result.json below FOLDER as one Markdown table, what did not pass first.
 
-    Exits 2 when one of them could not be read.
+    Of the artifacts of a job that was run again, the newest attempt counts. Exits 2 when one of them could not be
+    read.
     """
-    files = result_file.below(folder)
+    files = of_newest_attempts(result_file.below(folder))
     if not files:
         raise PlanError(f"there is no result.json below {folder}", "Give the folder of several runs' results.")
     results = [result for file in files if (result := _read(file))]
@@ -29,6 +35,16 @@ def command(folder: Path, check: bool) -> ExitCode:
         return ExitCode.USAGE
     bad = check and any(one.outcome is not Outcome.PASSED for one in results)
     return ExitCode.TEST_FAILED if bad else ExitCode.PASSED
+
+
+def of_newest_attempts(files: Iterable[Path]) -> list[Path]:
+    """``files`` without those of artifacts of the action (`artifact_name`) that a later attempt has replaced."""
+    found = [(file, _ATTEMPT.fullmatch(file.parent.name)) for file in files]
+    newest: dict[str, int] = {}
+    for _file, named in found:
+        if named:
+            newest[named["job"]] = max(newest.get(named["job"], 0), int(named["attempt"]))
+    return [file for file, named in found if not named or int(named["attempt"]) == newest[named["job"]]]
 
 
 def _read(file: Path) -> RunResult | None:

@@ -10,6 +10,7 @@ import pytest
 import samples
 
 from kvm_action import result_file
+from kvm_action.action.artifact import artifact_name
 from kvm_action.cli import main, root
 from kvm_action.cli.crash import crash_report
 from kvm_action.cli.run import require_only_a_runs
@@ -160,3 +161,18 @@ def test_an_api_without_a_scheme_is_a_wrong_option(
     monkeypatch.setenv("GITHUB_TOKEN", "none")
     assert main([*words, "--api-url", "github.example.com/api/v3"]) == ExitCode.USAGE
     assert "https://HOST/api/v3" in capsys.readouterr().err
+
+
+def test_of_a_job_that_was_run_again_the_newest_attempt_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = ("test", "1")
+    red = artifact_name("hello", *parts, "1", "20261127-000000-aaaaaa")
+    green = artifact_name("hello", *parts, "2", "20261127-000000-bbbbbb")
+    other = artifact_name("web", *parts, "1", "20261127-000000-cccccc")
+    runs = {red: samples.failed_check_run(), green: samples.passed_run(), other: samples.passed_run()}
+    for name, run in runs.items():
+        (tmp_path / name).mkdir()
+        result_file.write(run, tmp_path / name / "result.json")
+    assert main(["results", str(tmp_path), "--check"]) == ExitCode.PASSED
+    assert "## 2 of 2 runs passed" in capsys.readouterr().out
