@@ -260,6 +260,16 @@ def test_checks_of_what_a_container_cannot_do_are_skipped_and_all_others_judged(
     assert "not testable in a container" in ended.result["checks"][0]["message"]
 
 
+def test_own_tests_where_the_script_stopped_the_ssh_server_do_not_pass(tool_with_docker: Tool) -> None:
+    (tool_with_docker.folder / "test_own.py").write_text("def test_me(host):\n    pass\n")
+    plan = tool_with_docker.write_plan(
+        SMALL + "provision: {run: sudo systemctl stop ssh}\nchecks:\n- testinfra: test_own.py\n"
+    )
+    ended = tool_with_docker("run", str(plan), "--backend", "docker")
+    assert (ended.status, ended.result["checks"][0]["outcome"]) == (1, "error")
+    assert "SSH server does not answer" in ended.result["checks"][0]["message"]
+
+
 def test_a_script_that_fails_of_the_containers_limits_is_told_so_and_one_that_reboots_too(
     tool_with_docker: Tool,
 ) -> None:
