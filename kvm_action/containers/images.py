@@ -1,13 +1,18 @@
 """Container images: imported once from an archive, or found (or fetched) by reference."""
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from kvm_action.containers.engine import GONE, SAYS_NO, Engine, told, with_patience
+from kvm_action.errors import HostError
 
 _LABEL: Final = "kvm-e2e.image"
+_WAITED_FOR: Final = timedelta(days=1)
+"""No run waits longer between taking an image and starting from it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ def imported_before(engine: Engine, name: str, sha256: str) -> ContainerImage | 
 
 
 def import_archive(engine: Engine, name: str, sha256: str, archive: Path) -> ContainerImage:
-    """Make a container image of a file system; copies of older disks of that name go. Raises HostError."""
+    """Make a container image of a file system; old copies of other disks of that name go. Raises HostError."""
     tag = sha256[:12]
     with told(f"import {name}", hint="`docker info` shows where it keeps images; is that disk full?"):
         with_patience(
@@ -40,14 +45,20 @@ def import_archive(engine: Engine, name: str, sha256: str, archive: Path) -> Con
                 str(archive), repository=repository(name), tag=tag, changes=[f"LABEL {_LABEL}={sha256}"]
             ),
         )
+    remove_older_copies(engine, name, tag)
+    if imported := imported_before(engine, name, sha256):
+        return imported
+    raise HostError(f"Docker no longer has {name}, which was just imported", "does somebody remove images there?")
+
+
+def remove_older_copies(engine: Engine, name: str, tag: str) -> None:
+    """Remove the copies of other disks of that name, when no run can be waiting to start from one any more."""
     for image in engine.api.images(name=repository(name)):
+        is_old = time.time() - image["Created"] > _WAITED_FOR.total_seconds()
         for other in image["RepoTags"] or ():
-            if not other.endswith(f":{tag}"):
+            if is_old and not other.endswith(f":{tag}"):
                 with suppress(*SAYS_NO):  # in use by a run that is still going on
                     engine.api.remove_image(other)
-    imported = imported_before(engine, name, sha256)
-    assert imported is not None, "the daemon lost what it imported"  # noqa: S101 - told() would have spoken
-    return imported
 
 
 def find(engine: Engine, reference: str) -> ContainerImage | None:

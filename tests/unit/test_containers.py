@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -17,7 +18,7 @@ from kvm_action.containers.container import Container, memory_groups
 from kvm_action.containers.engine import Engine, unreachable
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.frames import Frames
-from kvm_action.containers.images import repository
+from kvm_action.containers.images import remove_older_copies, repository
 from kvm_action.containers.spec import ContainerSpec, configuration
 from kvm_action.containers.where import address
 from kvm_action.errors import HostError
@@ -86,6 +87,15 @@ def answering(answer: object) -> Container:
 
     api = cast(docker.APIClient, SimpleNamespace(inspect_container=inspect))
     return Container(Engine(api, "unix:///x", "1", "overlay2", 2), ID, "kvm-e2e-1")
+
+
+def test_a_copy_that_a_waiting_run_may_still_start_from_stays() -> None:
+    removed: list[str] = []
+    ages = {"kvm-e2e/debian-13:new": 0, "kvm-e2e/debian-13:hours": 6, "kvm-e2e/debian-13:days": 48}
+    listed = [{"RepoTags": [tag], "Created": time.time() - age * 3600} for tag, age in ages.items()]
+    api = SimpleNamespace(images=lambda name: listed, remove_image=removed.append)
+    remove_older_copies(Engine(cast(docker.APIClient, api), "unix:///x", "1", "overlay2", 2), "debian-13", "new")
+    assert removed == ["kvm-e2e/debian-13:days"]
 
 
 def test_a_container_may_mount_and_nothing_else_beyond_what_docker_gives_to_all() -> None:
