@@ -89,6 +89,7 @@ def test_two_machines_of_one_template_side_by_side_share_nothing_that_must_diffe
     assert len({ended.result["start"]["template"] for ended in ends}) == 1
 
 
+@pytest.mark.slow
 def test_a_template_an_hour_old_by_the_guests_clock_starts_with_the_right_time(tool: Tool) -> None:
     plan = tool.write_plan(SMALL + "provision: {run: 'date +%s.%N'}\nuser: {name: hourglass}\n")
     with machine_of(tool, plan) as machine:
