@@ -284,8 +284,11 @@ class ContainerMachine:
         """Logs from inside; the console is kept anyway."""
         if not self.has("container"):
             return "no container was made"
-        if quickly or not self.container.is_running():
-            return "console"
+        try:
+            if quickly or not self.container.is_running():
+                return "console"
+        except HostError:
+            return "console; Docker does not answer"
         root = Session(self.container, Login(), lambda: None)
         saved = evidence.save(evidence.over_ssh(root), into / "guest")
         return "console and logs" if saved else "console; the container does not answer"

@@ -10,9 +10,9 @@ from kvm_action.errors import HostError
 from kvm_action.hypervisor.connection import default_uri, open_connection
 from kvm_action.images.store import Store
 from kvm_action.paths import Home
-from kvm_action.runs import kept_leases
+from kvm_action.runs import kept_leases, size_of
 from kvm_action.units import format_size
-from kvm_action.work_folder import remove_abandoned
+from kvm_action.work_folder import abandoned, remove_abandoned
 
 
 @click.command(name="reap")
@@ -26,11 +26,9 @@ def command(kept_too: bool) -> None:
     gone = [_reap_at(uri, runs, kept_too=kept_too) for uri in sorted(daemons)]
     for each in gone:
         _tell(each, runs)
-    images = remove_abandoned(Store(home.images).work)
-    for folder in images:
-        click.echo(f"removed {folder}")
-    freed = f"{format_size(sum(each.bytes for each in gone))} freed"
-    click.echo(freed if any(gone) or containers or images else "nothing was left behind")
+    half_made, bytes_of_images = _reap_images(Store(home.images))
+    freed = format_size(sum(each.bytes for each in gone) + bytes_of_images)
+    click.echo(f"{freed} freed" if any(gone) or containers or half_made else "nothing was left behind")
 
 
 def _reap_at(uri: str, runs: Path, *, kept_too: bool) -> Reaped:
@@ -47,6 +45,15 @@ def _tell(gone: Reaped, runs: Path) -> None:
         click.echo(f"destroyed {name}")
     for folder in (*(runs / name for name in gone.folders), *gone.scratch):
         click.echo(f"removed {folder}")
+
+
+def _reap_images(store: Store) -> tuple[list[Path], int]:
+    """What killed builders of images left in the store, and how many bytes that was."""
+    size = sum(size_of(folder) for folder in abandoned(store.work))
+    removed = remove_abandoned(store.work)
+    for folder in removed:
+        click.echo(f"removed {folder}")
+    return removed, size
 
 
 def _reap_containers(kept_too: bool) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The connection to a Docker daemon of this host, and its errors in our words."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from kvm_action.errors import GuestConnectionError, HostError
 
 _CALL: Final = timedelta(seconds=60)
 _LONG: Final = timedelta(minutes=20)
+_OF_SOCKET: Final = re.compile(r"Error\(\d+, '([^']+)'\)")
+"""In what requests says of a broken connection: ``('Connection aborted.', ConnectionRefusedError(111, '…'))``."""
 """For what moves a whole image."""
 
 SAYS_NO: Final = (DockerException, OSError)
@@ -73,6 +76,8 @@ def unreachable(where: str, error: Exception) -> HostError:
 def words_of(error: Exception) -> str:
     """What the daemon said, in one line."""
     said = error.explanation if isinstance(error, APIError) and error.explanation else str(error)
+    if of_socket := _OF_SOCKET.search(str(said)):
+        return f"its daemon does not answer ({of_socket[1]})"
     return " ".join(str(said).split())[:300]
 
 

@@ -18,7 +18,7 @@ def machines(owned: Sequence[tuple[str, Lease]]) -> Finding:
 
 
 def folders(left: Sequence[object]) -> Finding:
-    """``left``: run folders whose run is dead, each with a text of its own."""
+    """``left``: folders of runs and of builders of images that are dead, each with a text of its own."""
     if left:
         seen = f"their runs are dead: {', '.join(map(str, left))}"
         return warning("left-over files", seen, "kvm-e2e reap")

@@ -228,7 +228,7 @@ class TemplateStore:
             raise NoRoomError("there is no room for it, neither in a tmpfs nor on the disk")
 
     def remove_idle(self, key: str) -> int | None:
-        """The same unless a machine stands on it, or a run is about to; None when it stays for that."""
+        """`remove`, unless a machine stands on the template or a run is about to; None when it stays for that."""
         with suppress(Timeout), FileLock(self.root / "locks" / key).acquire(timeout=0):
             if key not in self.leased():
                 return self.remove(key)

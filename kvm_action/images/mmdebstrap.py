@@ -74,7 +74,7 @@ class Job:
 
 
 def command_line(job: Job) -> tuple[str, ...]:
-    """The command. By setpriv mmdebstrap ends when we are killed, after what it runs, and cleans up."""
+    """The command. By setpriv mmdebstrap ends when we are killed, though its temporary folder then stays."""
     inside = f'chroot "$1" sh {SCRIPTS}'
     return (
         *("setpriv", "--pdeathsig", "TERM", "--"),

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +74,19 @@ def test_an_image_with_a_users_packages_script_size_and_uefi_boots_and_has_them(
     )
     ended = builder("run", str(plan), "--start", "boot")
     assert ended.status == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_build_that_is_interrupted_leaves_nothing(builder: Tool, number: signal.Signals, status: int) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("mmdebstrap.*"))
+    process, out = builder.start("image", "build", "debian-12")
+    assert process.stderr
+    assert any("installing the base system" in line for line in process.stderr)  # it is well under way then
+    process.send_signal(number)
+    ended = builder.wait(process, out, timeout=60)
+    assert ended.status == status, ended.stderr
+    assert not list((builder.home / "images/work").iterdir())
+    assert set(Path(tempfile.gettempdir()).glob("mmdebstrap.*")) <= before
 
 
 def test_a_script_that_fails_ends_the_build_with_its_last_words(builder: Tool) -> None:

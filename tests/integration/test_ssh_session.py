@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from sshd import MISSING, SSHD, Server, sshd
 
@@ -204,6 +205,30 @@ def test_a_connection_cut_in_the_middle_is_told_from_a_command_that_failed(serve
             guest.run("true", timeout=SOON)
         guest.reconnect(Deadline(SOON))
         assert guest.run("echo back", timeout=SOON).text == "back"
+
+
+def test_a_copy_from_a_guest_that_stands_still_ends_soon_after_its_time(server: Server, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2 << 30)
+    with session(server, tmp_path) as guest:
+        standing: list[psutil.Process] = []
+
+        def stand_still() -> None:
+            until(lambda: list((tmp_path / "out").rglob("large")), Deadline(SOON))
+            standing.extend(psutil.Process(server.process.pid).children(recursive=True))
+            for process in standing:
+                process.suspend()
+
+        threading.Thread(target=stand_still).start()
+        began, allowed = time.monotonic(), timedelta(seconds=2)
+        try:
+            with pytest.raises(CommandTimeoutError):
+                guest.get(str(tmp_path / "large"), tmp_path / "out", limit_bytes=4 << 30, timeout=allowed)
+            assert standing
+            assert time.monotonic() - began < 7  # the end of the command gets as long as the copy had
+        finally:
+            for process in standing:
+                process.resume()
 
 
 # --- files in

@@ -4,12 +4,14 @@ import io
 import json
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import docker
 import pytest
+import requests
 from docker.errors import NotFound
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +21,13 @@ from kvm_action.containers.engine import Engine, unreachable
 from kvm_action.containers.files import File, archive
 from kvm_action.containers.frames import Frames
 from kvm_action.containers.images import remove_older_copies, repository
+from kvm_action.containers.owned import destroy_abandoned, labels
 from kvm_action.containers.spec import ContainerSpec, configuration
 from kvm_action.containers.where import address
 from kvm_action.errors import HostError
 from kvm_action.events import Stream
 from kvm_action.guest_shell import SessionMark, wrap
+from kvm_action.leases import lease_for
 
 SPEC = ContainerSpec(
     name="kvm-e2e-1", image="kvm-e2e/debian-12:abc", hostname="e2e", cpus=2, memory=1 << 30, network="bridge",
@@ -75,8 +79,10 @@ def test_a_container_that_is_gone_does_not_run(answer: object, runs: bool) -> No
 
 
 def test_a_daemon_that_does_not_answer_says_nothing_of_the_container() -> None:
-    with pytest.raises(HostError, match="Docker could not inspect the container"):
-        answering(OSError("connection refused")).is_running()
+    refused = ConnectionRefusedError(111, "Connection refused")
+    broken = requests.ConnectionError(("Connection aborted.", refused))
+    with pytest.raises(HostError, match=r"its daemon does not answer \(Connection refused\)"):
+        answering(broken).is_running()
 
 
 def answering(answer: object) -> Container:
@@ -96,6 +102,25 @@ def test_a_copy_that_a_waiting_run_may_still_start_from_stays() -> None:
     api = SimpleNamespace(images=lambda name: listed, remove_image=removed.append)
     remove_older_copies(Engine(cast(docker.APIClient, api), "unix:///x", "1", "overlay2", 2), "debian-13", "new")
     assert removed == ["kvm-e2e/debian-13:days"]
+
+
+def test_containers_of_dead_owners_go_also_when_these_were_in_a_container_themselves(tmp_path: Path) -> None:
+    removed: list[str] = []
+    mine = lease_for("mine", tmp_path)
+    leases = {
+        "mine": mine,
+        "before-the-boot": replace(mine, boot_id="another", place="pid:[1]"),
+        "elsewhere": replace(mine, place="pid:[1]"),
+        "elsewhere-for-days": replace(mine, place="pid:[1]", since=mine.since - 2 * 86_400),
+    }
+    found = [{"Id": name, "Names": [f"/{name}"], "Labels": labels(lease)} for name, lease in leases.items()]
+    api = SimpleNamespace(
+        containers=lambda **_filters: found,
+        images=lambda name: [],
+        remove_container=lambda container, **_how: removed.append(container),
+    )
+    gone = destroy_abandoned(Engine(cast(docker.APIClient, api), "unix:///x", "1", "overlay2", 2))
+    assert [each.name for each in gone] == removed == ["before-the-boot", "elsewhere-for-days"]
 
 
 def test_a_container_may_mount_and_nothing_else_beyond_what_docker_gives_to_all() -> None:
